@@ -1,0 +1,6 @@
+//! The scheduler, tasks, reactor and timers of tress.
+
+mod frame;
+mod primitive;
+mod reactor;
+mod time;

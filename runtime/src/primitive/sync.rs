@@ -1,0 +1,100 @@
+//! Atomics, locks and `Arc`, as std's or loom's.
+//!
+//! `Mutex` here is std's without poisoning: tress never calls user code under a lock, so a poisoned lock can only be
+//! a bug of ours that has already been reported as the panic that caused it.
+
+#[cfg(tress_loom)]
+pub(crate) use loom::sync::Arc;
+#[cfg(not(tress_loom))]
+pub(crate) use std::sync::Arc;
+
+pub(crate) mod atomic {
+    //! Atomic integers and fences.
+    #[cfg(tress_loom)]
+    pub(crate) use loom::sync::atomic::{
+        AtomicBool, AtomicPtr, AtomicU32, AtomicU64, AtomicU8, AtomicUsize, Ordering, fence,
+    };
+    #[cfg(not(tress_loom))]
+    pub(crate) use std::sync::atomic::{
+        AtomicBool, AtomicPtr, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence,
+    };
+}
+
+#[cfg(tress_loom)]
+use loom::sync as imp;
+#[cfg(not(tress_loom))]
+use std::sync as imp;
+
+pub(crate) use imp::MutexGuard;
+
+/// A mutual exclusion lock that ignores poisoning.
+#[derive(Debug, Default)]
+#[expect(clippy::disallowed_types, reason = "this is the wrapper that the lint points to")]
+pub(crate) struct Mutex<T>(imp::Mutex<T>);
+
+impl<T> Mutex<T> {
+    #[cfg(not(tress_loom))]
+    #[expect(clippy::disallowed_types, reason = "this is the wrapper that the lint points to")]
+    pub(crate) const fn new(value: T) -> Self {
+        Self(imp::Mutex::new(value))
+    }
+
+    #[cfg(tress_loom)]
+    pub(crate) fn new(value: T) -> Self {
+        Self(imp::Mutex::new(value))
+    }
+
+    /// Blocks until the lock is free.
+    pub(crate) fn lock(&self) -> MutexGuard<'_, T> {
+        self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+
+    /// Takes the lock if it is free.
+    pub(crate) fn try_lock(&self) -> Option<MutexGuard<'_, T>> {
+        match self.0.try_lock() {
+            Ok(guard) => Some(guard),
+            Err(imp::TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
+            Err(imp::TryLockError::WouldBlock) => None,
+        }
+    }
+}
+
+/// A condition variable for [`Mutex`].
+#[derive(Debug, Default)]
+#[expect(clippy::disallowed_types, reason = "this is the wrapper that the lint points to")]
+pub(crate) struct Condvar(imp::Condvar);
+
+impl Condvar {
+    /// Makes a condition variable that nobody waits on.
+    pub(crate) fn new() -> Self {
+        Self::default()
+    }
+
+    /// Waits for a notification; the caller re-checks its condition.
+    pub(crate) fn wait<'a, T>(&self, guard: MutexGuard<'a, T>) -> MutexGuard<'a, T> {
+        self.0.wait(guard).unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+
+    /// Waits for a notification or until the time has passed.
+    #[cfg(not(tress_loom))]
+    pub(crate) fn wait_timeout<'a, T>(
+        &self,
+        guard: MutexGuard<'a, T>,
+        timeout: std::time::Duration,
+    ) -> MutexGuard<'a, T> {
+        match self.0.wait_timeout(guard, timeout) {
+            Ok((guard, _)) => guard,
+            Err(poisoned) => poisoned.into_inner().0,
+        }
+    }
+
+    /// Wakes one waiting thread.
+    pub(crate) fn notify_one(&self) {
+        self.0.notify_one();
+    }
+
+    /// Wakes every waiting thread.
+    pub(crate) fn notify_all(&self) {
+        self.0.notify_all();
+    }
+}
