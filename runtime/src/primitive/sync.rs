@@ -12,7 +12,7 @@ pub(crate) mod atomic {
     //! Atomic integers and fences.
     #[cfg(tress_loom)]
     pub(crate) use loom::sync::atomic::{
-        AtomicBool, AtomicPtr, AtomicU32, AtomicU64, AtomicU8, AtomicUsize, Ordering, fence,
+        AtomicBool, AtomicPtr, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence,
     };
     #[cfg(not(tress_loom))]
     pub(crate) use std::sync::atomic::{

@@ -1,1 +1,5 @@
-//! time.
+//! Timers.
+
+/// A worker's timers.
+#[derive(Debug)]
+pub(crate) struct TimeDriver {}

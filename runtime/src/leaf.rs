@@ -1,0 +1,94 @@
+//! The one way in which an operation waits.
+//!
+//! A *leaf* is an operation at the bottom of a chain of awaits: a socket that is not readable yet, a timer, a join.
+//! Each owns a [`Wait`]. It spends the task's budget, decides whether the attempt may be made at all, and knows what is
+//! waited for, since when and from which line. Registering the task's waker with the source is the attempt's own
+//! part, since only it knows the source.
+//!
+//! What is not here: readiness (see `reactor`), deadlines (see `time`).
+
+use std::panic::Location;
+use std::task::{Context, Poll, ready};
+
+use crate::coop;
+
+/// One wait of one leaf operation.
+///
+/// # Examples
+///
+/// A leaf future of one's own, with a budget and a trace record:
+///
+/// ```
+/// use std::{future::Future, pin::Pin, task::{Context, Poll}};
+/// use tress_runtime::leaf::Wait;
+///
+/// struct Ready(Wait);
+///
+/// impl Future for Ready {
+///     type Output = u8;
+///     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<u8> {
+///         self.0.poll(cx, |_cx| Poll::Ready(7))
+///     }
+/// }
+///
+/// # let mut cx = Context::from_waker(std::task::Waker::noop());
+/// # assert_eq!(Pin::new(&mut Ready(Wait::new("nothing"))).poll(&mut cx), Poll::Ready(7));
+/// ```
+#[derive(Debug)]
+pub struct Wait {
+    what: &'static str,
+    location: &'static Location<'static>,
+    pending: bool,
+}
+
+impl Wait {
+    /// Starts a wait for `what`, a short noun phrase such as `"tcp read"`.
+    #[track_caller]
+    #[must_use]
+    #[inline]
+    pub const fn new(what: &'static str) -> Self {
+        Self { what, location: Location::caller(), pending: false }
+    }
+
+    /// Makes one attempt, if the task may.
+    ///
+    /// `attempt` returns `Pending` only after it has registered the waker of its context. It is not called when the
+    /// task's budget is spent; the task is then woken and `Pending` returned.
+    #[inline]
+    pub fn poll<T>(
+        &mut self,
+        cx: &mut Context<'_>,
+        attempt: impl FnOnce(&mut Context<'_>) -> Poll<T>,
+    ) -> Poll<T> {
+        let unit = ready!(coop::poll_proceed(cx));
+        match attempt(cx) {
+            Poll::Ready(value) => {
+                unit.made_progress();
+                self.pending = false;
+                Poll::Ready(value)
+            }
+            Poll::Pending => {
+                self.pending = true;
+                Poll::Pending
+            }
+        }
+    }
+
+    /// What is waited for.
+    #[must_use]
+    pub const fn what(&self) -> &'static str {
+        self.what
+    }
+
+    /// The line that started the wait.
+    #[must_use]
+    pub const fn location(&self) -> &'static Location<'static> {
+        self.location
+    }
+
+    /// Whether the last attempt left the operation pending.
+    #[must_use]
+    pub const fn is_pending(&self) -> bool {
+        self.pending
+    }
+}
