@@ -1,0 +1,194 @@
+//! The current thread's heap and its batches of remote frees: where [`alloc`] and [`free`] begin.
+
+#![expect(unsafe_code, reason = "reaches heaps and pages through pointers")]
+
+use std::alloc::Layout;
+use std::cell::Cell;
+use std::ptr::{self, NonNull};
+
+use super::heap::{self, Heap, LANES};
+use super::page::Page;
+use super::remote_free::{Batch, Slot};
+use super::size_class::SizeClass;
+use super::{Kind, Stats, big, segment};
+
+/// [`frame::alloc`](super::alloc).
+#[inline]
+pub(super) fn alloc(layout: Layout, kind: Kind) -> NonNull<u8> {
+    let Some(class) = SizeClass::of(layout) else { return big::alloc(layout, kind) };
+    LOCAL.with(|local| match NonNull::new(local.heap.get()) {
+        // SAFETY: this thread owns the heap that its `heap` names, and heaps are never freed.
+        Some(heap) => unsafe { heap.as_ref() }.alloc(class, kind).cast(),
+        None => local.alloc_without_heap(class, kind).cast(),
+    })
+}
+
+/// [`frame::free`](super::free).
+///
+/// # Safety
+///
+/// That of [`frame::free`](super::free).
+#[inline]
+pub(super) unsafe fn free(ptr: NonNull<u8>, layout: Layout, kind: Kind) {
+    let Some(class) = SizeClass::of(layout) else {
+        // SAFETY: the caller's promise; `alloc` took the same way for this layout.
+        return unsafe { big::free(ptr, layout, kind) };
+    };
+    // SAFETY: `alloc` carved it from a page, since the layout has a class.
+    let page = unsafe { Page::of(ptr) };
+    let owner = page.header().owner;
+    let slot = ptr.cast::<Slot>();
+    LOCAL.with(|local| {
+        if ptr::eq(local.heap.get(), owner.as_ptr()) {
+            // SAFETY: this thread owns the heap that its `heap` names, and heaps are never freed.
+            let heap = unsafe { owner.as_ref() };
+            // SAFETY: `alloc` took the slot from a page of this class and kind, and the caller gives it up.
+            unsafe { heap.free(slot, class, kind) };
+        } else {
+            // SAFETY: the caller gives the slot up.
+            unsafe { local.free_remotely(slot, page) };
+        }
+    });
+}
+
+/// [`frame::flush`](super::flush).
+pub(super) fn flush() {
+    LOCAL.with(Local::flush);
+}
+
+/// [`frame::for_each_task_slot`](super::for_each_task_slot).
+pub(super) fn for_each_task_slot(f: &mut dyn FnMut(NonNull<u8>)) {
+    segment::for_each_page(Kind::Task, &mut |page| page.for_each_slot(f));
+    big::for_each_task_slot(f);
+}
+
+/// [`frame::stats`](super::stats).
+pub(super) fn stats() -> Stats {
+    let mut stats = heap::stats();
+    stats.big = big::live();
+    stats.live += stats.big;
+    stats.pages = segment::page_count();
+    stats
+}
+
+/// What a thread has of the pool. Without a destructor, so that reaching it costs nothing; [`Exit`] is its destructor.
+#[derive(Debug)]
+struct Local {
+    /// The heap that this thread owns, or null.
+    heap: Cell<*mut Heap>,
+    phase: Cell<Phase>,
+    lanes: [Lane; LANES],
+}
+
+/// Where a thread stands between its first use of the pool and its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    /// It keeps nothing yet.
+    Fresh,
+    /// It may keep a heap and batches: [`Exit`] will see to them.
+    Armed,
+    /// [`Exit`] has run: it must not keep anything any more.
+    Exited,
+}
+
+/// Slots on their way to one heap.
+#[derive(Debug)]
+struct Lane {
+    /// The heap that the batch is for; null if there never was one.
+    owner: Cell<*mut Heap>,
+    batch: Cell<Batch>,
+}
+
+impl Local {
+    #[cold]
+    fn alloc_without_heap(&self, class: SizeClass, kind: Kind) -> NonNull<Slot> {
+        let heap = heap::acquire();
+        // SAFETY: this thread owns the heap now, and heaps are never freed.
+        let slot = unsafe { heap.as_ref() }.alloc(class, kind);
+        if self.arm() {
+            self.heap.set(heap.as_ptr());
+        } else {
+            heap::release(heap);
+        }
+        slot
+    }
+
+    /// # Safety
+    ///
+    /// The slot lies in the page, is free, and the caller gives it up. This thread does not own the page's heap.
+    #[inline(never)]
+    unsafe fn free_remotely(&self, slot: NonNull<Slot>, page: Page) {
+        let header = page.header();
+        let lane = &self.lanes[header.owner_lane as usize % LANES];
+        if lane.owner.get() != header.owner.as_ptr() {
+            lane.flush();
+            lane.owner.set(header.owner.as_ptr());
+        }
+        let mut batch = lane.batch.get();
+        // SAFETY: the caller gives the slot up.
+        unsafe { batch.add(slot) };
+        lane.batch.set(batch);
+        if batch.len() >= BATCH_LIMIT || (batch.len() == 1 && !self.arm()) {
+            lane.flush();
+        }
+    }
+
+    fn flush(&self) {
+        for lane in &self.lanes {
+            lane.flush();
+        }
+    }
+
+    /// Makes sure that [`Exit`] will run; false if it has.
+    fn arm(&self) -> bool {
+        if self.phase.get() == Phase::Fresh && EXIT.try_with(|_| ()).is_ok() {
+            self.phase.set(Phase::Armed);
+        }
+        self.phase.get() == Phase::Armed
+    }
+}
+
+impl Lane {
+    const fn new() -> Self {
+        Self { owner: Cell::new(ptr::null_mut()), batch: Cell::new(Batch::EMPTY) }
+    }
+
+    fn flush(&self) {
+        let batch = self.batch.replace(Batch::EMPTY);
+        let Some(owner) = NonNull::new(self.owner.get()) else { return };
+        // SAFETY: heaps are never freed, and this part of one is shared by all threads.
+        let remote = unsafe { &(*owner.as_ptr()).remote };
+        // SAFETY: the lane holds slots of this owner only, and its batch was just emptied.
+        unsafe { remote.push(batch) };
+    }
+}
+
+/// Gives up what the thread has of the pool when the thread exits.
+#[derive(Debug)]
+struct Exit;
+
+impl Drop for Exit {
+    fn drop(&mut self) {
+        LOCAL.with(|local| {
+            local.phase.set(Phase::Exited);
+            local.flush();
+            if let Some(heap) = NonNull::new(local.heap.replace(ptr::null_mut())) {
+                heap::release(heap);
+            }
+        });
+    }
+}
+
+thread_local! {
+    static LOCAL: Local = const {
+        Local {
+            heap: Cell::new(ptr::null_mut()),
+            phase: Cell::new(Phase::Fresh),
+            lanes: [const { Lane::new() }; LANES],
+        }
+    };
+    static EXIT: Exit = const { Exit };
+}
+
+/// How many slots a batch collects before it is pushed.
+const BATCH_LIMIT: usize = 32;

@@ -1,0 +1,76 @@
+//! Size classes: which slot size serves a layout.
+//!
+//! Steps of [`FINE_STEP`] bytes up to [`FINE_MAX`], then [`STEPS_PER_DOUBLING`] steps a doubling up to [`MAX_BYTES`]. Every slot
+//! size that is reached by rounding a size up to a multiple of its alignment is itself a multiple of that alignment, so a page
+//! whose first slot is aligned to [`SizeClass::alignment`] honours every layout of the class.
+
+use std::alloc::Layout;
+
+/// The index of a slot size.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct SizeClass(u8);
+
+impl SizeClass {
+    /// How many classes there are.
+    pub(super) const COUNT: usize = FINE_COUNT + STEPS_PER_DOUBLING * (MAX_BYTES / FINE_MAX).ilog2() as usize;
+
+    /// The class that serves `layout`, or `None` if it is too large or too aligned for a page.
+    ///
+    /// Under `--cfg tress_sanitize` none is, so that a sanitizer sees each frame as an allocation of its own.
+    #[inline(always)]
+    pub(super) const fn of(layout: Layout) -> Option<Self> {
+        if cfg!(tress_sanitize) || layout.size() > MAX_BYTES || layout.align() > MAX_BYTES {
+            return None;
+        }
+        let mask = layout.align() - 1;
+        // A layout without a size gets a slot like any other. Bytes are numbered from 0.
+        let last_byte = layout.size().saturating_sub(1) | mask;
+        let index = if last_byte < FINE_MAX {
+            last_byte / FINE_STEP
+        } else {
+            let doubling = last_byte.ilog2() as usize;
+            let step = (last_byte >> (doubling - LOG_STEPS)) % STEPS_PER_DOUBLING;
+            FINE_COUNT + (doubling - FINE_MAX.ilog2() as usize) * STEPS_PER_DOUBLING + step
+        };
+        Some(Self(index as u8))
+    }
+
+    /// The class with this index.
+    #[cfg(test)]
+    pub(super) fn from_index(index: usize) -> Self {
+        assert!(index < Self::COUNT);
+        Self(index as u8)
+    }
+
+    /// The index, below [`COUNT`](Self::COUNT).
+    #[inline(always)]
+    pub(super) const fn index(self) -> usize {
+        self.0 as usize
+    }
+
+    /// The bytes of a slot.
+    pub(super) const fn slot_bytes(self) -> usize {
+        let index = self.index();
+        if index < FINE_COUNT {
+            return (index + 1) * FINE_STEP;
+        }
+        let coarse = index - FINE_COUNT;
+        let doubling = FINE_MAX.ilog2() as usize + coarse / STEPS_PER_DOUBLING;
+        (STEPS_PER_DOUBLING + 1 + coarse % STEPS_PER_DOUBLING) << (doubling - LOG_STEPS)
+    }
+
+    /// The largest power of two that divides the slot size: what the first slot of a page is aligned to.
+    pub(super) const fn alignment(self) -> usize {
+        1 << self.slot_bytes().trailing_zeros()
+    }
+}
+
+/// The largest slot, in bytes.
+pub(super) const MAX_BYTES: usize = 4096;
+const FINE_STEP: usize = 16;
+const FINE_MAX: usize = 512;
+const FINE_COUNT: usize = FINE_MAX / FINE_STEP;
+const STEPS_PER_DOUBLING: usize = 4;
+const LOG_STEPS: usize = STEPS_PER_DOUBLING.ilog2() as usize;
+
+const _: () = assert!(SizeClass::COUNT <= u8::MAX as usize);
