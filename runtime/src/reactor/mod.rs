@@ -1,5 +1,42 @@
-//! One reactor a worker.
+//! The reactor.
 
-/// A worker's source of I/O events.
-#[derive(Debug)]
-pub(crate) struct Reactor {}
+#[cfg(not(tress_loom))]
+mod driver;
+mod overflow;
+#[cfg(all(not(tress_loom), not(target_os = "linux")))]
+#[path = "imprecise.rs"]
+mod precise;
+#[cfg(all(not(tress_loom), target_os = "linux"))]
+mod precise;
+mod readiness;
+#[cfg(not(tress_loom))]
+mod registration;
+mod slab;
+mod slot;
+#[cfg(tress_loom)]
+mod stand_in;
+
+#[cfg(all(test, tress_loom))]
+mod model;
+#[cfg(all(test, not(tress_loom)))]
+mod tests;
+
+pub use ::mio::{self, Interest, event::Source};
+
+#[cfg(not(tress_loom))]
+pub(crate) use self::driver::{Driver, Events, Reactor};
+pub use self::readiness::{Direction, Ready};
+#[cfg(not(tress_loom))]
+pub use self::registration::Registration;
+#[cfg(tress_loom)]
+pub(crate) use self::stand_in::{Driver, Events, Reactor};
+
+/// Calls foreign code (a waker's) and keeps its panic from the waiters and events behind it.
+///
+/// The panic hook has reported it; there is nobody to hand it to.
+fn contain_panic(f: impl FnOnce()) {
+    if let Err(payload) = std::panic::catch_unwind(std::panic::AssertUnwindSafe(f)) {
+        // The payload's drop is as foreign as what raised it.
+        std::mem::forget(payload);
+    }
+}

@@ -1,0 +1,153 @@
+//! The reactor itself: one selector, who may poll it, and how its events reach registrations.
+
+use std::io;
+use std::time::{Duration, Instant};
+
+use mio::{Registry, Token, Waker};
+
+use super::precise::{self, Step};
+use super::readiness::Flags;
+use super::slab::Slab;
+use crate::primitive::sync::{Arc, Mutex, MutexGuard};
+
+/// A worker's source of I/O events.
+///
+/// Its worker polls it; while that worker is busy, anybody else may.
+#[derive(Debug)]
+pub(crate) struct Reactor {
+    index: usize,
+    poll: Mutex<mio::Poll>,
+    registry: Registry,
+    waker: Waker,
+    slab: Slab,
+}
+
+/// The exclusive right to poll a reactor.
+#[derive(Debug)]
+pub(crate) struct Driver<'a> {
+    poll: MutexGuard<'a, mio::Poll>,
+}
+
+/// Events taken from a reactor and not yet dispatched.
+///
+/// They belong to the worker that took them: dispatching needs no lock.
+#[derive(Debug)]
+pub(crate) struct Events(mio::Events);
+
+impl Reactor {
+    /// Makes the reactor of the worker with this index.
+    pub(crate) fn new(index: usize) -> io::Result<Arc<Self>> {
+        let poll = mio::Poll::new()?;
+        let registry = poll.registry().try_clone()?;
+        let waker = Waker::new(&registry, UNPARK)?;
+        Ok(Arc::new(Self { index, poll: Mutex::new(poll), registry, waker, slab: Slab::new() }))
+    }
+
+    /// The index of the worker that it belongs to.
+    pub(crate) fn index(&self) -> usize {
+        self.index
+    }
+
+    /// Takes the right to poll, unless somebody has it.
+    pub(crate) fn try_lock(&self) -> Option<Driver<'_>> {
+        Some(Driver { poll: self.poll.try_lock()? })
+    }
+
+    /// Makes the current [`Driver::wait`] return, or the next one if there is none.
+    pub(crate) fn unpark(&self) {
+        self.waker.wake().expect("an event counter of our own accepts a write");
+    }
+
+    /// How many registrations there are, about.
+    pub(crate) fn registered(&self) -> usize {
+        self.slab.live()
+    }
+
+    /// Takes events to their registrations and wakes who waits there; returns how many registrations had one.
+    pub(crate) fn dispatch(&self, events: &mut Events) -> usize {
+        let mut delivered = 0;
+        for event in events.0.iter().filter(|event| event.token() != UNPARK) {
+            delivered += usize::from(self.slab.deliver(event.token().0, flags(event)));
+        }
+        events.0.clear();
+        delivered
+    }
+
+    /// The runtime is gone: wakes every waiter, and lets all further operations fail.
+    pub(crate) fn close(&self) {
+        self.slab.shut_down();
+        self.unpark();
+    }
+
+    pub(super) fn registry(&self) -> &Registry {
+        &self.registry
+    }
+
+    pub(super) fn slab(&self) -> &Slab {
+        &self.slab
+    }
+}
+
+impl Driver<'_> {
+    /// Waits until there are events, an unpark, or the deadline is reached; `None` is never, the past only looks.
+    ///
+    /// May return early without events. This is the one place where a deadline is waited for.
+    pub(crate) fn wait(&mut self, events: &mut Events, deadline: Option<Instant>) -> io::Result<()> {
+        let result = match deadline {
+            None => self.poll.poll(&mut events.0, None),
+            Some(deadline) => self.wait_until(events, deadline),
+        };
+        match result {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(()),
+            result => result,
+        }
+    }
+
+    fn wait_until(&mut self, events: &mut Events, deadline: Instant) -> io::Result<()> {
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            let timeout = match Step::towards(left) {
+                Step::Coarse(timeout) => timeout,
+                Step::Last(timeout) => return self.poll.poll(&mut events.0, Some(timeout)),
+                Step::Precise(left) => {
+                    if precise::wait(self.poll.registry(), left)? {
+                        return self.poll.poll(&mut events.0, Some(Duration::ZERO));
+                    }
+                    events.0.clear();
+                    return Ok(());
+                }
+            };
+            self.poll.poll(&mut events.0, Some(timeout))?;
+            if !events.0.is_empty() {
+                return Ok(());
+            }
+        }
+    }
+}
+
+impl Events {
+    /// Room for as many events as one look can bring.
+    pub(crate) fn new() -> Self {
+        Self(mio::Events::with_capacity(CAPACITY))
+    }
+
+    /// Whether there is nothing to dispatch, not even an unpark.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+fn flags(event: &mio::event::Event) -> Flags {
+    Flags::NONE
+        .with(Flags::READABLE, event.is_readable())
+        .with(Flags::WRITABLE, event.is_writable())
+        .with(Flags::READ_CLOSED, event.is_read_closed())
+        .with(Flags::WRITE_CLOSED, event.is_write_closed())
+        .with(Flags::ERROR, event.is_error())
+}
+
+/// The token of [`Reactor::unpark`]; no registration's.
+const UNPARK: Token = Token(usize::MAX);
+
+/// Events of one look. More wait in the kernel for the next.
+const CAPACITY: usize = 1024;

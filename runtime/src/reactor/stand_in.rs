@@ -1,0 +1,106 @@
+//! The reactor under loom: the same slab, and a queue of made-up events in place of a selector.
+
+use std::io;
+use std::time::Instant;
+
+use super::readiness::Flags;
+use super::slab::{Key, Slab};
+use crate::primitive::sync::{Arc, Condvar, Mutex, MutexGuard};
+
+/// Stands for the reactor of a worker.
+#[derive(Debug)]
+pub(crate) struct Reactor {
+    index: usize,
+    poll: Mutex<()>,
+    pending: Mutex<Pending>,
+    arrived: Condvar,
+    slab: Slab,
+}
+
+/// The exclusive right to poll a reactor.
+#[derive(Debug)]
+pub(crate) struct Driver<'a> {
+    reactor: &'a Reactor,
+    _poll: MutexGuard<'a, ()>,
+}
+
+/// Events taken from a reactor and not yet dispatched.
+#[derive(Debug)]
+pub(crate) struct Events(Pending);
+
+#[derive(Debug, Default)]
+struct Pending {
+    unparked: bool,
+    events: Vec<(usize, Flags)>,
+}
+
+impl Reactor {
+    pub(crate) fn new(index: usize) -> io::Result<Arc<Self>> {
+        Ok(Arc::new(Self {
+            index,
+            poll: Mutex::new(()),
+            pending: Mutex::new(Pending::default()),
+            arrived: Condvar::new(),
+            slab: Slab::new(),
+        }))
+    }
+
+    pub(crate) fn index(&self) -> usize {
+        self.index
+    }
+
+    pub(crate) fn try_lock(&self) -> Option<Driver<'_>> {
+        Some(Driver { _poll: self.poll.try_lock()?, reactor: self })
+    }
+
+    pub(crate) fn unpark(&self) {
+        self.pending.lock().unparked = true;
+        self.arrived.notify_one();
+    }
+
+    pub(crate) fn registered(&self) -> usize {
+        self.slab.live()
+    }
+
+    pub(crate) fn dispatch(&self, events: &mut Events) -> usize {
+        let events = std::mem::take(&mut events.0).events;
+        events.into_iter().filter(|&(token, flags)| self.slab.deliver(token, flags)).count()
+    }
+
+    pub(crate) fn close(&self) {
+        self.slab.shut_down();
+        self.unpark();
+    }
+
+    /// What the kernel does when a source becomes ready.
+    pub(super) fn raise(&self, key: Key, flags: Flags) {
+        self.pending.lock().events.push((key.to_bits(), flags));
+        self.arrived.notify_one();
+    }
+
+    pub(super) fn slab(&self) -> &Slab {
+        &self.slab
+    }
+}
+
+impl Driver<'_> {
+    /// Waits for an event or an unpark. There is no time in a model: with a deadline it only looks.
+    pub(crate) fn wait(&mut self, events: &mut Events, deadline: Option<Instant>) -> io::Result<()> {
+        let mut pending = self.reactor.pending.lock();
+        while deadline.is_none() && pending.events.is_empty() && !pending.unparked {
+            pending = self.reactor.arrived.wait(pending);
+        }
+        events.0 = std::mem::take(&mut pending);
+        Ok(())
+    }
+}
+
+impl Events {
+    pub(crate) fn new() -> Self {
+        Self(Pending::default())
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.events.is_empty() && !self.0.unparked
+    }
+}
