@@ -44,6 +44,10 @@ pub(crate) use imp::MutexGuard;
 // Loom's locks return std's error.
 use std::sync::TryLockError;
 
+/// For process-wide state, which models leave out.
+#[cfg(not(tress_loom))]
+pub(crate) use std::sync::OnceLock;
+
 /// A mutual exclusion lock that ignores poisoning.
 #[derive(Debug, Default)]
 #[expect(clippy::disallowed_types, reason = "this is the wrapper that the lint points to")]
