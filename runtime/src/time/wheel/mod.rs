@@ -86,8 +86,7 @@ impl Wheel {
     /// Fires entries that are due at `now_tick` into the batch, as many as fit.
     pub(crate) fn expire(&mut self, now_tick: u64, batch: &mut Batch) -> Progress {
         let mut moves_left = MOVES_PER_TURN;
-        loop {
-            let Some((position, start_tick)) = self.first() else { break };
+        while let Some((position, start_tick)) = self.first() {
             if start_tick > now_tick {
                 break;
             }
