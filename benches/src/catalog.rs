@@ -1,0 +1,151 @@
+//! What can be measured, and on whom.
+
+use crate::peer::Peer;
+
+/// One workload; its variants are measured and reported one by one.
+#[derive(Debug)]
+pub(crate) struct Workload {
+    pub(crate) name: &'static str,
+    /// [`PLAIN`] alone if there is only one way to run it.
+    pub(crate) variants: &'static [&'static str],
+    pub(crate) unit: &'static str,
+    pub(crate) better: Better,
+    pub(crate) peers: &'static [Peer],
+    pub(crate) about: &'static str,
+}
+
+impl Workload {
+    /// `name` or `name/variant`.
+    pub(crate) fn label(&self, variant: &str) -> String {
+        if variant == PLAIN { self.name.to_owned() } else { format!("{}/{variant}", self.name) }
+    }
+}
+
+/// Which way a value is better.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Better {
+    Lower,
+    Higher,
+}
+
+impl Better {
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Lower => "lower",
+            Self::Higher => "higher",
+        }
+    }
+}
+
+/// The variant of a workload that has only one.
+pub(crate) const PLAIN: &str = "default";
+
+const RUNTIMES: &[Peer] = &[Peer::Tokio, Peer::TokioMimalloc, Peer::TokioCurrentThread, Peer::Smol];
+
+const SERVERS: &[Peer] =
+    &[Peer::Tokio, Peer::TokioMimalloc, Peer::TokioCurrentThread, Peer::Smol, Peer::Epoll];
+
+const HTTP_SERVERS: &[Peer] =
+    &[Peer::Tokio, Peer::TokioMimalloc, Peer::TokioCurrentThread, Peer::Smol, Peer::Epoll, Peer::Nginx];
+
+const HOSTAGE_SERVERS: &[Peer] = &[Peer::Tokio, Peer::Smol];
+
+/// Every workload, in the order in which they run.
+pub(crate) const WORKLOADS: &[Workload] = &[
+    Workload {
+        name: "spawn_join",
+        variants: &[PLAIN],
+        unit: "ns/op",
+        better: Better::Lower,
+        peers: RUNTIMES,
+        about: "200k empty tasks in batches of 1000, spawned and joined by a task",
+    },
+    Workload {
+        name: "spawn_remote",
+        variants: &[PLAIN],
+        unit: "ns/op",
+        better: Better::Lower,
+        peers: RUNTIMES,
+        about: "200k empty tasks spawned by a thread outside the runtime, until all have run",
+    },
+    Workload {
+        name: "block_on_spawn",
+        variants: &[PLAIN],
+        unit: "ns/op",
+        better: Better::Lower,
+        peers: RUNTIMES,
+        about: "spawn and join one task at a time from block_on",
+    },
+    Workload {
+        name: "yield",
+        variants: &[PLAIN],
+        unit: "ns/op",
+        better: Better::Lower,
+        peers: RUNTIMES,
+        about: "1000 tasks that yield 1000 times each",
+    },
+    Workload {
+        name: "chained_spawn",
+        variants: &[PLAIN],
+        unit: "ns/op",
+        better: Better::Lower,
+        peers: RUNTIMES,
+        about: "each task spawns the next, 1000 deep",
+    },
+    Workload {
+        name: "ping_pong",
+        variants: &["slot", "oneshot"],
+        unit: "ns/op",
+        better: Better::Lower,
+        peers: RUNTIMES,
+        about: "1000 pairs; slot: long-lived pairs, one round trip an op; oneshot: a fresh pair of tasks and channels an op",
+    },
+    Workload {
+        name: "fork_join",
+        variants: &[PLAIN],
+        unit: "ms",
+        better: Better::Lower,
+        peers: RUNTIMES,
+        about: "fib 24, a task per node (150,049 of them)",
+    },
+    Workload {
+        name: "idle_memory",
+        variants: &[PLAIN],
+        unit: "bytes/task",
+        better: Better::Lower,
+        peers: RUNTIMES,
+        about: "resident memory of 1M pending tasks with a 64-byte future each",
+    },
+    Workload {
+        name: "echo",
+        variants: &["1", "64", "512"],
+        unit: "requests/s",
+        better: Better::Higher,
+        peers: SERVERS,
+        about: "64-byte echo over that many connections, one request outstanding on each",
+    },
+    Workload {
+        name: "connections",
+        variants: &[PLAIN],
+        unit: "ns/op",
+        better: Better::Lower,
+        peers: SERVERS,
+        about: "accept, one byte in and out, close; 16 in flight",
+    },
+    Workload {
+        name: "http_plaintext",
+        variants: &[PLAIN],
+        unit: "ns/op",
+        better: Better::Lower,
+        peers: HTTP_SERVERS,
+        about: "HTTP/1.1 GET of 13 bytes over 64 keep-alive connections, no pipelining",
+    },
+    Workload {
+        name: "hostage",
+        variants: &[PLAIN],
+        unit: "ms",
+        better: Better::Lower,
+        peers: HOSTAGE_SERVERS,
+        about: "p99 latency of 64 echo connections and 16 timers while one of the tasks burns CPU for 1 s (0.5 s when quick)",
+    },
+];

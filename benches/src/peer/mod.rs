@@ -1,0 +1,130 @@
+//! The runtimes and servers that are compared, and the two traits through which a workload sees a runtime.
+
+mod epoll;
+mod nginx;
+mod smol;
+mod tokio;
+
+use std::io;
+use std::net::SocketAddr;
+use std::process::Command;
+use std::time::Duration;
+
+pub(crate) use self::epoll::EpollServer;
+pub(crate) use self::nginx::{Nginx, nginx_path};
+pub(crate) use self::smol::Smol;
+pub(crate) use self::tokio::Tokio;
+use crate::allocator;
+
+/// One of the things that are compared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Peer {
+    Tress,
+    Tokio,
+    TokioMimalloc,
+    TokioCurrentThread,
+    Smol,
+    /// A bare single-threaded epoll loop: the limit for a server.
+    Epoll,
+    /// nginx, where it is installed.
+    Nginx,
+}
+
+impl Peer {
+    pub(crate) const ALL: [Self; 7] = [
+        Self::Tress,
+        Self::Tokio,
+        Self::TokioMimalloc,
+        Self::TokioCurrentThread,
+        Self::Smol,
+        Self::Epoll,
+        Self::Nginx,
+    ];
+
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Tress => "tress",
+            Self::Tokio => "tokio",
+            Self::TokioMimalloc => "tokio+mimalloc",
+            Self::TokioCurrentThread => "tokio-ct",
+            Self::Smol => "smol",
+            Self::Epoll => "epoll",
+            Self::Nginx => "nginx",
+        }
+    }
+
+    pub(crate) fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|peer| peer.name() == name)
+    }
+
+    pub(crate) fn is_ours(self) -> bool {
+        self == Self::Tress
+    }
+
+    /// Whether this is a yardstick rather than a runtime: it is never the "best peer".
+    pub(crate) fn is_reference(self) -> bool {
+        matches!(self, Self::Epoll | Self::Nginx)
+    }
+
+    /// Why this peer cannot run here, if it cannot.
+    pub(crate) fn missing(self) -> Option<&'static str> {
+        (self == Self::Nginx && nginx_path().is_none())
+            .then_some("no nginx in PATH, /usr/sbin or /usr/local/sbin")
+    }
+
+    /// Sets the environment of a process that will run this peer.
+    pub(crate) fn prepare(self, command: &mut Command) {
+        command.env_remove(allocator::VARIABLE);
+        if self == Self::TokioMimalloc {
+            command.env(allocator::VARIABLE, "mimalloc");
+        }
+    }
+}
+
+/// What the workloads need of a runtime. The handle is cheap to clone; the associated functions act on the runtime that the caller runs in.
+pub(crate) trait Rt: Clone + Send + Sync + 'static {
+    /// A spawned task; awaiting it gives its output.
+    type Task<T: Send + 'static>: Future<Output = T> + Send + 'static;
+
+    fn block_on<F: Future>(&self, future: F) -> F::Output;
+
+    /// Keeps a runtime that works only inside `block_on` going without the caller.
+    fn run_in_background(&self) {}
+
+    /// Spawns from a thread that is not part of the runtime; the task is detached.
+    fn spawn_remote<F: Future<Output = ()> + Send + 'static>(&self, future: F);
+
+    fn spawn<F>(future: F) -> Self::Task<F::Output>
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static;
+
+    fn spawn_detached<F: Future<Output = ()> + Send + 'static>(future: F);
+
+    fn yield_now() -> impl Future<Output = ()> + Send;
+
+    fn sleep(duration: Duration) -> impl Future<Output = ()> + Send;
+}
+
+/// What the server workloads need of a runtime.
+pub(crate) trait Net: Rt {
+    type Listener: Send + Sync + 'static;
+    type Stream: Send + 'static;
+
+    fn bind(address: SocketAddr) -> impl Future<Output = io::Result<Self::Listener>> + Send;
+
+    fn local_address(listener: &Self::Listener) -> io::Result<SocketAddr>;
+
+    /// Accepts a connection and sets `TCP_NODELAY` on it.
+    fn accept(listener: &Self::Listener) -> impl Future<Output = io::Result<Self::Stream>> + Send;
+
+    fn read(stream: &mut Self::Stream, buffer: &mut [u8]) -> impl Future<Output = io::Result<usize>> + Send;
+
+    fn write_all(stream: &mut Self::Stream, bytes: &[u8]) -> impl Future<Output = io::Result<()>> + Send;
+
+    /// Answers every request with [`PLAINTEXT`](crate::server::PLAINTEXT) through hyper, for as long as the process lives.
+    fn serve_http(listener: Self::Listener) -> impl Future<Output = io::Result<()>> + Send;
+}
+
+/// The worker threads of every multi-threaded peer.
+pub(crate) const WORKERS: usize = 2;

@@ -1,0 +1,49 @@
+//! A markdown table for a README.
+
+use super::number::{figure, ratio};
+use super::{Outcome, Row};
+use crate::peer::Peer;
+
+/// Prints one table: a row for every outcome, medians of every peer, and the ratios that matter.
+pub(crate) fn print_markdown(outcomes: &[Outcome]) {
+    let peers: Vec<Peer> = Peer::ALL
+        .into_iter()
+        .filter(|&peer| outcomes.iter().any(|outcome| outcome.row(peer).is_some()))
+        .collect();
+    print!("| workload | unit |");
+    for peer in &peers {
+        print!(" {} |", peer.name());
+    }
+    println!(" tress/tokio | its CPU ratio | tress/tokio+mimalloc | tress/best |");
+    println!("|---|---|{}", "--:|".repeat(peers.len() + 4));
+    for outcome in outcomes {
+        print_row(outcome, &peers);
+    }
+}
+
+fn print_row(outcome: &Outcome, peers: &[Peer]) {
+    let workload = outcome.selected.workload;
+    let direction = match workload.better {
+        crate::catalog::Better::Lower => "",
+        crate::catalog::Better::Higher => " (higher is better)",
+    };
+    print!("| `{}` | {}{direction} |", outcome.label(), workload.unit);
+    for &peer in peers {
+        print!(" {} |", outcome.row(peer).map_or_else(String::new, |row| figure(row.summary().median)));
+    }
+    let ours = outcome.ours().map(Row::summary);
+    let value_ratio = |theirs: Option<&Row>| {
+        theirs.map_or_else(String::new, |row| ratio(ours.map(|ours| ours.median), row.summary().median))
+    };
+    let cpu_ratio = outcome.row(Peer::Tokio).map_or_else(String::new, |row| {
+        ratio(ours.map(|ours| ours.cpu_per_op_ns), row.summary().cpu_per_op_ns)
+    });
+    let best = outcome
+        .best_peer()
+        .map_or_else(String::new, |best| format!("{} ({})", value_ratio(Some(best)), best.peer.name()));
+    println!(
+        " {} | {cpu_ratio} | {} | {best} |",
+        value_ratio(outcome.row(Peer::Tokio)),
+        value_ratio(outcome.row(Peer::TokioMimalloc)),
+    );
+}

@@ -1,0 +1,70 @@
+//! One sample: one workload on one peer, in this process, with one line printed.
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use crate::cli::SampleRequest;
+use crate::clock::{Sample, Window};
+use crate::peer::{Peer, Rt, Smol, Tokio};
+use crate::{load, workload};
+
+/// Runs the sample and prints `sample VALUE CPU_PER_OP_NS`.
+pub(crate) fn run(request: &SampleRequest) -> ExitCode {
+    watchdog(SAMPLE_LIMIT);
+    let result = match request.peer {
+        _ if load::is_server_workload(&request.workload) => load::sample(request),
+        Peer::Tokio | Peer::TokioMimalloc => local(&Tokio::multi_thread(), request),
+        Peer::TokioCurrentThread => local(&Tokio::current_thread(), request),
+        Peer::Smol => local(&Smol::start(), request),
+        Peer::Tress | Peer::Epoll | Peer::Nginx => Err(format!("{} runs no tasks", request.peer.name())),
+    };
+    match result {
+        Ok(sample) => {
+            println!("{SAMPLE_PREFIX}{} {}", sample.value, sample.cpu_per_op_ns);
+            // Without the destructors: a million pending tasks take their time to drop.
+            std::process::exit(0);
+        }
+        Err(error) => {
+            eprintln!("peers: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Reads the line that [`run`] printed.
+pub(crate) fn parse(output: &str) -> Option<Sample> {
+    let line = output.lines().find_map(|line| line.strip_prefix(SAMPLE_PREFIX))?;
+    let (value, cpu_per_op_ns) = line.split_once(' ')?;
+    Some(Sample { value: value.parse().ok()?, cpu_per_op_ns: cpu_per_op_ns.parse().ok()? })
+}
+
+/// Ends the process when it has run for longer than `limit`: a hang is one failed sample, not a hung comparison.
+pub(crate) fn watchdog(limit: Duration) {
+    std::thread::spawn(move || {
+        std::thread::sleep(limit);
+        eprintln!("peers: gave up after {} s", limit.as_secs());
+        std::process::exit(3);
+    });
+}
+
+fn local<R: Rt>(runtime: &R, request: &SampleRequest) -> Result<Sample, String> {
+    let window = if request.is_quick { QUICK } else { FULL };
+    match (request.workload.as_str(), request.variant.as_str()) {
+        ("spawn_join", _) => Ok(workload::spawn_join(runtime, window)),
+        ("spawn_remote", _) => Ok(workload::spawn_remote(runtime, window)),
+        ("block_on_spawn", _) => Ok(workload::block_on_spawn(runtime, window)),
+        ("yield", _) => Ok(workload::yields(runtime, window)),
+        ("chained_spawn", _) => Ok(workload::chained_spawn(runtime, window)),
+        ("ping_pong", "slot") => Ok(workload::ping_pong_slot(runtime, window)),
+        ("ping_pong", "oneshot") => Ok(workload::ping_pong_oneshot(runtime, window)),
+        ("fork_join", _) => Ok(workload::fork_join(runtime, window)),
+        ("idle_memory", _) => Ok(workload::idle_memory(runtime)),
+        (workload, variant) => Err(format!("no workload `{workload}` with a variant `{variant}`")),
+    }
+}
+
+const QUICK: Window = Window { warm_up: Duration::from_millis(100), measure: Duration::from_millis(300) };
+const FULL: Window = Window { warm_up: Duration::from_millis(300), measure: Duration::from_millis(1000) };
+
+const SAMPLE_PREFIX: &str = "sample ";
+const SAMPLE_LIMIT: Duration = Duration::from_secs(60);

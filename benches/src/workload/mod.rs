@@ -1,0 +1,20 @@
+//! The workloads that need no socket, each written once for every runtime.
+
+mod block_on_spawn;
+mod chained_spawn;
+mod fork_join;
+mod idle_memory;
+mod ping_pong;
+mod slot;
+mod spawn_join;
+mod spawn_remote;
+mod yields;
+
+pub(crate) use self::block_on_spawn::block_on_spawn;
+pub(crate) use self::chained_spawn::chained_spawn;
+pub(crate) use self::fork_join::fork_join;
+pub(crate) use self::idle_memory::idle_memory;
+pub(crate) use self::ping_pong::{ping_pong_oneshot, ping_pong_slot};
+pub(crate) use self::spawn_join::spawn_join;
+pub(crate) use self::spawn_remote::spawn_remote;
+pub(crate) use self::yields::yields;
