@@ -1,6 +1,6 @@
 //! Ticking at a fixed period.
 
-use std::future::{Future, poll_fn};
+use std::future::poll_fn;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
@@ -21,7 +21,7 @@ use crate::leaf::Wait;
 /// use std::time::{Duration, Instant};
 /// use tress_runtime::time::interval;
 ///
-/// # use std::{future::Future, task::{Context, Poll, Waker}};
+/// # use std::task::{Context, Poll, Waker};
 /// # fn block_on<F: Future>(future: F) -> F::Output {
 /// #     let (mut cx, mut future) = (Context::from_waker(Waker::noop()), std::pin::pin!(future));
 /// #     loop {
@@ -53,7 +53,7 @@ pub fn interval(period: Duration) -> Interval {
 /// use std::time::{Duration, Instant};
 /// use tress_runtime::time::interval_at;
 ///
-/// # use std::{future::Future, task::{Context, Poll, Waker}};
+/// # use std::task::{Context, Poll, Waker};
 /// # fn block_on<F: Future>(future: F) -> F::Output {
 /// #     let (mut cx, mut future) = (Context::from_waker(Waker::noop()), std::pin::pin!(future));
 /// #     loop {
@@ -153,7 +153,7 @@ impl Interval {
     /// use std::time::Duration;
     /// use tress_runtime::time::interval;
     ///
-    /// # use std::{future::Future, task::{Context, Poll, Waker}};
+    /// # use std::task::{Context, Poll, Waker};
     /// # fn block_on<F: Future>(future: F) -> F::Output {
     /// #     let (mut cx, mut future) = (Context::from_waker(Waker::noop()), std::pin::pin!(future));
     /// #     loop {
@@ -208,7 +208,7 @@ impl Interval {
     /// use std::time::{Duration, Instant};
     /// use tress_runtime::time::interval;
     ///
-    /// # use std::{future::Future, task::{Context, Poll, Waker}};
+    /// # use std::task::{Context, Poll, Waker};
     /// # fn block_on<F: Future>(future: F) -> F::Output {
     /// #     let (mut cx, mut future) = (Context::from_waker(Waker::noop()), std::pin::pin!(future));
     /// #     loop {
@@ -254,7 +254,7 @@ impl Interval {
     /// use std::time::{Duration, Instant};
     /// use tress_runtime::time::interval;
     ///
-    /// # use std::{future::Future, task::{Context, Poll, Waker}};
+    /// # use std::task::{Context, Poll, Waker};
     /// # fn block_on<F: Future>(future: F) -> F::Output {
     /// #     let (mut cx, mut future) = (Context::from_waker(Waker::noop()), std::pin::pin!(future));
     /// #     loop {
@@ -281,7 +281,7 @@ impl Interval {
     /// use std::time::{Duration, Instant};
     /// use tress_runtime::time::interval;
     ///
-    /// # use std::{future::Future, task::{Context, Poll, Waker}};
+    /// # use std::task::{Context, Poll, Waker};
     /// # fn block_on<F: Future>(future: F) -> F::Output {
     /// #     let (mut cx, mut future) = (Context::from_waker(Waker::noop()), std::pin::pin!(future));
     /// #     loop {

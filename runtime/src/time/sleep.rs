@@ -1,7 +1,6 @@
 //! Waiting for an instant.
 
 use std::fmt;
-use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
@@ -30,7 +29,7 @@ use crate::primitive::sync::Arc;
 /// use std::time::{Duration, Instant};
 /// use tress_runtime::time::sleep;
 ///
-/// # use std::{future::Future, task::{Context, Poll, Waker}};
+/// # use std::task::{Context, Poll, Waker};
 /// # fn block_on<F: Future>(future: F) -> F::Output {
 /// #     let (mut cx, mut future) = (Context::from_waker(Waker::noop()), std::pin::pin!(future));
 /// #     loop {
@@ -61,7 +60,7 @@ pub fn sleep(duration: Duration) -> Sleep {
 /// use std::time::{Duration, Instant};
 /// use tress_runtime::time::sleep_until;
 ///
-/// # use std::{future::Future, task::{Context, Poll, Waker}};
+/// # use std::task::{Context, Poll, Waker};
 /// # fn block_on<F: Future>(future: F) -> F::Output {
 /// #     let (mut cx, mut future) = (Context::from_waker(Waker::noop()), std::pin::pin!(future));
 /// #     loop {
@@ -147,7 +146,7 @@ impl Sleep {
     /// use std::time::{Duration, Instant};
     /// use tress_runtime::time::sleep;
     ///
-    /// # use std::{future::Future, task::{Context, Poll, Waker}};
+    /// # use std::task::{Context, Poll, Waker};
     /// # fn block_on<F: Future>(future: F) -> F::Output {
     /// #     let (mut cx, mut future) = (Context::from_waker(Waker::noop()), std::pin::pin!(future));
     /// #     loop {

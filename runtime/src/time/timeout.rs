@@ -1,6 +1,5 @@
 //! Giving up on a future.
 
-use std::future::{Future, IntoFuture};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
@@ -28,7 +27,7 @@ use crate::leaf::Wait;
 /// use std::time::Duration;
 /// use tress_runtime::time::timeout;
 ///
-/// # use std::{future::Future, task::{Context, Poll, Waker}};
+/// # use std::task::{Context, Poll, Waker};
 /// # fn block_on<F: Future>(future: F) -> F::Output {
 /// #     let (mut cx, mut future) = (Context::from_waker(Waker::noop()), std::pin::pin!(future));
 /// #     loop {
@@ -59,7 +58,7 @@ pub fn timeout<F: IntoFuture>(duration: Duration, future: F) -> Timeout<F::IntoF
 /// use std::time::Instant;
 /// use tress_runtime::time::timeout_at;
 ///
-/// # use std::{future::Future, task::{Context, Poll, Waker}};
+/// # use std::task::{Context, Poll, Waker};
 /// # fn block_on<F: Future>(future: F) -> F::Output {
 /// #     let (mut cx, mut future) = (Context::from_waker(Waker::noop()), std::pin::pin!(future));
 /// #     loop {
