@@ -92,3 +92,6 @@ fn check_signature(entry: Entry, function: &ItemFn) -> Result<()> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;
