@@ -9,7 +9,7 @@ use std::alloc::{Layout, handle_alloc_error};
 use std::ptr::{self, NonNull};
 
 use super::Kind;
-use super::remote_free::Slot;
+use super::slot::Slot;
 use crate::primitive::sync::Mutex;
 use crate::primitive::sync::atomic::{AtomicUsize, Ordering};
 
@@ -24,7 +24,7 @@ pub(super) fn alloc(layout: Layout, kind: Kind) -> NonNull<u8> {
     // SAFETY: the slot begins inside what was allocated.
     let slot = unsafe { base.add(slot_offset) };
     if kind == Kind::Task {
-        // SAFETY: `placement` leaves room for two aligned words.
+        // SAFETY: `placement` leaves room for a slot's words, aligned.
         unsafe { slot.cast::<Slot>().write(Slot::new()) };
         // SAFETY: `placement` leaves room for the prefix at the base, and the allocation is in no list yet.
         unsafe { TASKS.lock().insert(base.cast(), slot_offset) };

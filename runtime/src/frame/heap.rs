@@ -9,8 +9,9 @@ use crossbeam_utils::CachePadded;
 
 use super::page::Page;
 use super::parked::Parked;
-use super::remote_free::{RemoteList, Slot};
+use super::remote_free::RemoteList;
 use super::size_class::SizeClass;
+use super::slot::{Chains, Slot};
 use super::{Kind, Stats, segment};
 use crate::primitive::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
 
@@ -22,8 +23,8 @@ use crate::primitive::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
 #[repr(C)]
 pub(super) struct Heap {
     bins: [[Bin; SizeClass::COUNT]; Kind::COUNT],
-    /// Slots taken from `remote` that are not sorted into bins yet, linked.
-    unsorted: Cell<*mut Slot>,
+    /// Slots taken from `remote` that are not sorted into bins yet.
+    unsorted: Chains,
     /// Which of a thread's batches collect this heap's slots.
     pub(super) lane: u8,
     /// The heap made before this one.
@@ -38,12 +39,16 @@ pub(super) struct Heap {
 /// The owner's free slots of one class and kind.
 #[derive(Debug)]
 struct Bin {
-    /// The slot that was freed last, or null.
+    /// The slot that was freed last, or null: the first of a chain.
     free: Cell<*mut Slot>,
+    /// Values: how many slots that chain has, up to [`CHAIN_LIMIT`]. Written by the owner. Publishes nothing: a statistic.
+    len: AtomicUsize,
+    /// Chains of [`CHAIN_LIMIT`] slots that were set aside. They are cold, so what comes home is handed out before them.
+    aside: Chains,
+    /// Values: how many chains are set aside. Written by the owner. Publishes nothing: a statistic.
+    aside_len: AtomicUsize,
     /// The page that is being carved.
     page: Cell<Option<Page>>,
-    /// Values: how many slots are behind `free`. Written by the owner. Publishes nothing: a statistic.
-    cached: AtomicUsize,
 }
 
 /// Gives the caller a heap to own: a parked one, or a new one.
@@ -67,7 +72,7 @@ pub(super) fn stats() -> Stats {
         stats.heaps += 1;
         carved += heap.carved.load(Ordering::Relaxed);
         let bins = heap.bins.iter().flatten();
-        stats.cached += bins.map(|bin| bin.cached.load(Ordering::Relaxed)).sum::<usize>();
+        stats.cached += bins.map(Bin::cached).sum::<usize>();
         // Either counter may be older than the other.
         let on_the_way = heap.remote.pushed().wrapping_sub(heap.sorted.load(Ordering::Relaxed));
         stats.remote += on_the_way.cast_signed().max(0).cast_unsigned();
@@ -82,7 +87,7 @@ impl Heap {
         let serial = HEAPS.fetch_add(1, Ordering::Relaxed);
         let heap = Box::leak(Box::new(Self {
             bins: [const { [const { Bin::new() }; SizeClass::COUNT] }; Kind::COUNT],
-            unsorted: Cell::new(ptr::null_mut()),
+            unsorted: Chains::new(),
             lane: (serial % LANES) as u8,
             next: ptr::null(),
             carved: AtomicUsize::new(0),
@@ -130,8 +135,17 @@ impl Heap {
     #[inline(never)]
     fn refill(&self, class: SizeClass, kind: Kind) -> NonNull<Slot> {
         let bin = self.bin(class, kind);
-        self.sort_remote_frees();
-        if let Some(slot) = bin.pop() {
+        // The newest first: their lines are the warmest. The rest of an earlier list must be looked through before anything
+        // is carved, or memory could grow while slots lie there.
+        if !self.remote.is_empty() {
+            self.sort(self.remote.take());
+        }
+        if bin.free.get().is_null()
+            && let Some(chain) = self.unsorted.pop()
+        {
+            self.sort(chain.as_ptr());
+        }
+        if let Some(slot) = bin.pop().or_else(|| bin.pop_aside()) {
             return slot;
         }
         let carved = self.carved.load(Ordering::Relaxed);
@@ -146,17 +160,16 @@ impl Heap {
         unsafe { page.carve() }.expect("a page has room for a slot of every class")
     }
 
-    /// Sorts slots that came home into their bins, a bounded number at a time.
-    fn sort_remote_frees(&self) {
-        let mut next = self.unsorted.get();
-        if next.is_null() && !self.remote.is_empty() {
-            next = self.remote.take();
-        }
+    /// Sorts slots that came home into their bins, a bounded number of them; the rest waits in `unsorted`.
+    fn sort(&self, mut next: *mut Slot) {
         let mut count = 0;
-        while count < SORT_LIMIT
-            && let Some(slot) = NonNull::new(next)
-        {
-            // SAFETY: the slots taken from the list are the owner's alone.
+        while let Some(slot) = NonNull::new(next) {
+            if count == SORT_LIMIT {
+                // SAFETY: the slots taken from the list are the owner's alone.
+                unsafe { self.unsorted.push(slot) };
+                break;
+            }
+            // SAFETY: as above.
             next = unsafe { Slot::next(slot) };
             // SAFETY: only slots of pages are pushed.
             let page = unsafe { Page::of(slot.cast()) };
@@ -165,14 +178,19 @@ impl Heap {
             unsafe { self.bin(header.class, header.kind).push(slot) };
             count += 1;
         }
-        self.unsorted.set(next);
         self.sorted.store(self.sorted.load(Ordering::Relaxed).wrapping_add(count), Ordering::Relaxed);
     }
 }
 
 impl Bin {
     const fn new() -> Self {
-        Self { free: Cell::new(ptr::null_mut()), page: Cell::new(None), cached: AtomicUsize::new(0) }
+        Self {
+            free: Cell::new(ptr::null_mut()),
+            len: AtomicUsize::new(0),
+            aside: Chains::new(),
+            aside_len: AtomicUsize::new(0),
+            page: Cell::new(None),
+        }
     }
 
     #[inline(always)]
@@ -181,7 +199,7 @@ impl Bin {
         // SAFETY: a slot in the bin is free and the owner's.
         self.free.set(unsafe { Slot::next(slot) });
         // A load and a store: there is one writer.
-        self.cached.store(self.cached.load(Ordering::Relaxed).wrapping_sub(1), Ordering::Relaxed);
+        self.len.store(self.len.load(Ordering::Relaxed).wrapping_sub(1), Ordering::Relaxed);
         Some(slot)
     }
 
@@ -190,11 +208,39 @@ impl Bin {
     /// The slot is of a page of this bin's heap, class and kind, and nobody uses it any more.
     #[inline(always)]
     unsafe fn push(&self, slot: NonNull<Slot>) {
+        let len = self.len.load(Ordering::Relaxed);
+        if len >= CHAIN_LIMIT {
+            self.set_aside();
+        }
         // SAFETY: the caller says that it is free.
         unsafe { Slot::set_next(slot, self.free.get()) };
         self.free.set(slot.as_ptr());
-        // A load and a store: there is one writer.
-        self.cached.store(self.cached.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
+        self.len.store(self.len.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+    }
+
+    /// Sets the chain aside.
+    #[cold]
+    fn set_aside(&self) {
+        if let Some(chain) = NonNull::new(self.free.replace(ptr::null_mut())) {
+            // SAFETY: slots in the bin are free and the owner's.
+            unsafe { self.aside.push(chain) };
+            self.len.store(0, Ordering::Relaxed);
+            self.aside_len.store(self.aside_len.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+        }
+    }
+
+    /// Hands out a slot of a chain that was set aside, and makes the chain current, since there is none.
+    fn pop_aside(&self) -> Option<NonNull<Slot>> {
+        let chain = self.aside.pop()?;
+        self.free.set(chain.as_ptr());
+        self.len.store(CHAIN_LIMIT, Ordering::Relaxed);
+        self.aside_len.store(self.aside_len.load(Ordering::Relaxed) - 1, Ordering::Relaxed);
+        self.pop()
+    }
+
+    /// How many slots the bin has. Any thread.
+    fn cached(&self) -> usize {
+        self.len.load(Ordering::Relaxed) + CHAIN_LIMIT * self.aside_len.load(Ordering::Relaxed)
     }
 }
 
@@ -202,6 +248,8 @@ impl Bin {
 pub(super) const LANES: usize = 8;
 /// How many slots that came home are sorted at once: what bounds the longest `alloc`.
 const SORT_LIMIT: usize = 256;
+/// How many slots a bin holds before it sets them aside: enough to keep a burst warm, few enough not to outgrow a cache.
+const CHAIN_LIMIT: usize = 256;
 
 static PARKED: Parked<Heap> = Parked::new();
 

@@ -19,6 +19,8 @@ mod remote_free;
 mod segment;
 #[cfg(not(tress_loom))]
 mod size_class;
+#[cfg(any(test, not(tress_loom)))]
+mod slot;
 #[cfg(tress_loom)]
 mod stand_in;
 

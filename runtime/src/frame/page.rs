@@ -8,8 +8,8 @@ use std::ptr::NonNull;
 use super::Kind;
 use super::carve_limit::CarveLimit;
 use super::heap::Heap;
-use super::remote_free::Slot;
 use super::size_class::{MAX_BYTES, SizeClass};
+use super::slot::Slot;
 
 /// A page, known by its header. It exists for as long as the process does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -82,7 +82,7 @@ impl Page {
         unsafe { self.0.as_ref() }
     }
 
-    /// Cuts the next slot off the untouched part and initialises its first two words; `None` if the page is full.
+    /// Cuts the next slot off the untouched part and initialises its first words; `None` if the page is full.
     ///
     /// # Safety
     ///
@@ -95,7 +95,7 @@ impl Page {
             return None;
         }
         let slot = self.at(start).cast::<Slot>();
-        // SAFETY: the slot lies in the untouched part of the page, which is the owner's, and is aligned for two words.
+        // SAFETY: the slot lies in the untouched part of the page, which is the owner's, and is aligned for its words.
         unsafe { slot.write(Slot::new()) };
         header.limit.0.raise(end);
         Some(slot)

@@ -8,8 +8,9 @@ use std::ptr::{self, NonNull};
 
 use super::heap::{self, Heap, LANES};
 use super::page::Page;
-use super::remote_free::{Batch, Slot};
+use super::remote_free::Batch;
 use super::size_class::SizeClass;
+use super::slot::Slot;
 use super::{Kind, Stats, big, segment};
 
 /// [`frame::alloc`](super::alloc).

@@ -4,56 +4,8 @@
 
 use std::ptr::{self, NonNull};
 
-use crate::primitive::cell::UnsafeCell;
+use super::slot::Slot;
 use crate::primitive::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
-
-/// The first two words of a slot that is free, or of a `Task` slot at any time.
-#[derive(Debug)]
-#[repr(C)]
-pub(super) struct Slot {
-    /// The task state word of a `Task` slot; unused in a free `Raw` slot.
-    ///
-    /// Values: 0 when carved, then what the task module stores. The pool writes it once, before [`CarveLimit`] publishes it.
-    ///
-    /// [`CarveLimit`]: super::carve_limit::CarveLimit
-    pub(super) word: AtomicUsize,
-    /// The next free slot, or null. Belongs to whoever has the slot: the freeing thread, its batch, the list's taker, the owner.
-    link: UnsafeCell<*mut Slot>,
-}
-
-impl Slot {
-    /// Makes a slot with nothing behind it.
-    pub(super) fn new() -> Self {
-        Self { word: AtomicUsize::new(0), link: UnsafeCell::new(ptr::null_mut()) }
-    }
-
-    /// The slot behind this one.
-    ///
-    /// # Safety
-    ///
-    /// `this` is a free slot that the caller alone has.
-    #[inline(always)]
-    pub(super) unsafe fn next(this: NonNull<Slot>) -> *mut Slot {
-        // SAFETY: the slot is memory of a page that exists, so the field can be referred to.
-        let link = unsafe { &(*this.as_ptr()).link };
-        // SAFETY: nobody else touches the link of a slot that the caller alone has.
-        link.with(|link| unsafe { *link })
-    }
-
-    /// Puts `next` behind this slot.
-    ///
-    /// # Safety
-    ///
-    /// `this` is a free slot that the caller alone has.
-    #[inline(always)]
-    pub(super) unsafe fn set_next(this: NonNull<Slot>, next: *mut Slot) {
-        // SAFETY: the slot is memory of a page that exists, so the field can be referred to.
-        let link = unsafe { &(*this.as_ptr()).link };
-        // SAFETY: nobody else touches the link of a slot that the caller alone has. A plain write: the bytes may be the
-        // remains of what the slot held.
-        link.with_mut(|link| unsafe { link.write(next) });
-    }
-}
 
 /// Free slots of one owner, linked, in the hands of one thread that is not the owner.
 #[derive(Debug, Clone, Copy)]

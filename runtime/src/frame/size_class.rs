@@ -1,6 +1,6 @@
 //! Size classes: which slot size serves a layout.
 //!
-//! Steps of [`FINE_STEP`] bytes up to [`FINE_MAX`], then [`STEPS_PER_DOUBLING`] steps a doubling up to [`MAX_BYTES`]. Every slot
+//! Steps of [`FINE_STEP`] bytes from [`MIN_BYTES`] up to [`FINE_MAX`], then [`STEPS_PER_DOUBLING`] steps a doubling up to [`MAX_BYTES`]. Every slot
 //! size that is reached by rounding a size up to a multiple of its alignment is itself a multiple of that alignment, so a page
 //! whose first slot is aligned to [`SizeClass::alignment`] honours every layout of the class.
 
@@ -23,10 +23,11 @@ impl SizeClass {
             return None;
         }
         let mask = layout.align() - 1;
-        // A layout without a size gets a slot like any other. Bytes are numbered from 0.
-        let last_byte = layout.size().saturating_sub(1) | mask;
+        // Bytes are numbered from 0: in the last one's number, the alignment's low bits are all set.
+        let size = if layout.size() < MIN_BYTES { MIN_BYTES } else { layout.size() };
+        let last_byte = (size - 1) | mask;
         let index = if last_byte < FINE_MAX {
-            last_byte / FINE_STEP
+            (last_byte + FINE_STEP - MIN_BYTES) / FINE_STEP
         } else {
             let doubling = last_byte.ilog2() as usize;
             let step = (last_byte >> (doubling - LOG_STEPS)) % STEPS_PER_DOUBLING;
@@ -52,7 +53,7 @@ impl SizeClass {
     pub(super) const fn slot_bytes(self) -> usize {
         let index = self.index();
         if index < FINE_COUNT {
-            return (index + 1) * FINE_STEP;
+            return MIN_BYTES + index * FINE_STEP;
         }
         let coarse = index - FINE_COUNT;
         let doubling = FINE_MAX.ilog2() as usize + coarse / STEPS_PER_DOUBLING;
@@ -67,10 +68,13 @@ impl SizeClass {
 
 /// The largest slot, in bytes.
 pub(super) const MAX_BYTES: usize = 4096;
+/// The smallest slot, in bytes: a free one holds a [`Slot`](super::slot::Slot).
+const MIN_BYTES: usize = 32;
 const FINE_STEP: usize = 16;
 const FINE_MAX: usize = 512;
-const FINE_COUNT: usize = FINE_MAX / FINE_STEP;
+const FINE_COUNT: usize = (FINE_MAX - MIN_BYTES) / FINE_STEP + 1;
 const STEPS_PER_DOUBLING: usize = 4;
 const LOG_STEPS: usize = STEPS_PER_DOUBLING.ilog2() as usize;
 
+const _: () = assert!(MIN_BYTES >= size_of::<super::slot::Slot>());
 const _: () = assert!(SizeClass::COUNT <= u8::MAX as usize);
