@@ -15,6 +15,7 @@ use crate::primitive::sync::atomic::{AtomicUsize, Ordering};
 
 /// Allocates outside the pages.
 #[cold]
+#[inline(never)]
 pub(super) fn alloc(layout: Layout, kind: Kind) -> NonNull<u8> {
     let Some((whole, slot_offset)) = placement(layout, kind) else { handle_alloc_error(layout) };
     // SAFETY: `placement` never returns a size of 0.
@@ -38,6 +39,7 @@ pub(super) fn alloc(layout: Layout, kind: Kind) -> NonNull<u8> {
 ///
 /// That of [`frame::free`](super::free).
 #[cold]
+#[inline(never)]
 pub(super) unsafe fn free(slot: NonNull<u8>, layout: Layout, kind: Kind) {
     let (whole, slot_offset) = placement(layout, kind).expect("the same layout could be placed before");
     // SAFETY: `alloc` put the slot this far behind the base.

@@ -77,7 +77,7 @@ pub(crate) struct Stats {
 /// write. All other bytes are uninitialised.
 ///
 /// The returned pointer is the one to give back: it may reach the whole page, and [`free`] needs that.
-#[inline]
+#[inline(always)]
 pub(crate) fn alloc(layout: Layout, kind: Kind) -> NonNull<u8> {
     source::alloc(layout, kind)
 }
@@ -89,7 +89,7 @@ pub(crate) fn alloc(layout: Layout, kind: Kind) -> NonNull<u8> {
 /// `ptr` is what [`alloc`] returned (with its provenance, not narrowed by a trip through a reference) for the same
 /// layout and kind, and has not been freed since. Nothing refers to it any more, except that the first word of a
 /// [`Kind::Task`] slot may still be looked at by a scan: its reference count is 0, and a scan takes nothing then.
-#[inline]
+#[inline(always)]
 pub(crate) unsafe fn free(ptr: NonNull<u8>, layout: Layout, kind: Kind) {
     // SAFETY: the caller keeps the same contract.
     unsafe { source::free(ptr, layout, kind) }

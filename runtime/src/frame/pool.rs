@@ -13,8 +13,8 @@ use super::size_class::SizeClass;
 use super::slot::Slot;
 use super::{Kind, Stats, big, segment};
 
-/// [`frame::alloc`](super::alloc).
-#[inline]
+/// [`frame::alloc`](super::alloc). Inlined, since the class of a layout known at compile time is a constant.
+#[inline(always)]
 pub(super) fn alloc(layout: Layout, kind: Kind) -> NonNull<u8> {
     let Some(class) = SizeClass::of(layout) else { return big::alloc(layout, kind) };
     LOCAL.with(|local| match NonNull::new(local.heap.get()) {
@@ -29,7 +29,7 @@ pub(super) fn alloc(layout: Layout, kind: Kind) -> NonNull<u8> {
 /// # Safety
 ///
 /// That of [`frame::free`](super::free).
-#[inline]
+#[inline(always)]
 pub(super) unsafe fn free(ptr: NonNull<u8>, layout: Layout, kind: Kind) {
     let Some(class) = SizeClass::of(layout) else {
         // SAFETY: the caller's promise; `alloc` took the same way for this layout.
@@ -102,6 +102,7 @@ struct Lane {
 
 impl Local {
     #[cold]
+    #[inline(never)]
     fn alloc_without_heap(&self, class: SizeClass, kind: Kind) -> NonNull<Slot> {
         let heap = heap::acquire();
         // SAFETY: this thread owns the heap now, and heaps are never freed.
