@@ -1,15 +1,242 @@
 //! What the current thread is to a runtime.
+//!
+//! A thread that runs tasks has a *run loop*; inside it, the thread's [`Local`] is found through a thread-local
+//! pointer. Besides, any thread may have *entered* handles: they say which runtime `spawn`, timers and sockets belong to
+//! where no run loop does.
+#![expect(unsafe_code, reason = "a scoped thread-local pointer; a counted one would cost on every wake")]
 
+use std::cell::{Cell, RefCell};
+use std::marker::PhantomData;
+use std::ptr::{self, NonNull};
+
+use crate::executor::{Reason, Runnable};
 use crate::primitive::sync::Arc;
+use crate::primitive::sync::atomic::Ordering;
 use crate::reactor::Reactor;
+use crate::scheduler::{Local, Pool, PoolRef};
 use crate::time::TimeDriver;
+
+/// What a run loop shows to the code that it runs.
+struct RunLoop {
+    pool: PoolRef,
+    /// Names the pool without touching it.
+    data: NonNull<()>,
+    /// Null in a loop that has no queue.
+    local: *const Local,
+    /// How many handles were entered when the loop began; later ones win over it.
+    entered: usize,
+}
+
+thread_local! {
+    /// The innermost run loop; null if there is none. Points to a value on this thread's stack that outlives the
+    /// pointer (see `with_loop`).
+    static LOOP: Cell<*const RunLoop> = const { Cell::new(ptr::null()) };
+    /// The entered handles, with the numbers by which their guards find them.
+    static ENTERED: RefCell<Vec<(u64, PoolRef)>> = const { RefCell::new(Vec::new()) };
+    static NEXT_ENTER: Cell<u64> = const { Cell::new(0) };
+}
+
+/// Leaves a handle when dropped.
+#[derive(Debug)]
+pub(crate) struct Entered {
+    number: u64,
+    /// The guard belongs to its thread.
+    _not_send: PhantomData<*const ()>,
+}
+
+/// Puts the former loop back when dropped.
+struct Restore(*const RunLoop);
+
+impl Drop for Restore {
+    fn drop(&mut self) {
+        LOOP.with(|current| current.set(self.0));
+    }
+}
+
+/// Runs `f` with `run_loop` as the thread's innermost.
+fn within<R>(run_loop: &RunLoop, f: impl FnOnce() -> R) -> R {
+    let _restore = Restore(LOOP.with(|current| current.replace(run_loop)));
+    f()
+}
+
+/// Runs `f` inside the run loop of `local`.
+///
+/// # Panics
+///
+/// If the thread is in a run loop already.
+pub(crate) fn run_as_worker<R>(local: &Local, f: impl FnOnce() -> R) -> R {
+    assert_outside();
+    within(&RunLoop::new(&local.pool, local), f)
+}
+
+/// Runs `f` inside a run loop that has no queue.
+pub(crate) fn run_without_queue<R>(pool: &PoolRef, f: impl FnOnce() -> R) -> R {
+    assert_outside();
+    within(&RunLoop::new(pool, ptr::null()), f)
+}
+
+/// Panics if the thread is in a run loop.
+#[track_caller]
+pub(crate) fn assert_outside() {
+    assert!(
+        LOOP.with(Cell::get).is_null(),
+        "`block_on` was called from inside a runtime: the thread would stop running the tasks that it is there for. \
+         Await the future instead, or wrap the call in `block_in_place`"
+    );
+}
+
+/// Runs `f` as if the thread were in no run loop; what it had queued is given to others.
+pub(crate) fn suspend<R>(f: impl FnOnce() -> R) -> R {
+    let current = LOOP.with(Cell::get);
+    let Some(pool) = with_loop(|run_loop| {
+        run_loop.map(|run_loop| {
+            if let Some(local) = run_loop.local() {
+                local.give_away();
+            }
+            PoolRef::clone(&run_loop.pool)
+        })
+    }) else {
+        return f();
+    };
+    let budget = crate::coop::enter(None);
+    let entered = enter(pool);
+    LOOP.with(|cell| cell.set(ptr::null()));
+    let _restore = (Restore(current), entered, budget);
+    f()
+}
+
+/// Makes `pool` the current one where no run loop says otherwise.
+pub(crate) fn enter(pool: PoolRef) -> Entered {
+    let number = NEXT_ENTER.with(|next| next.replace(next.get() + 1));
+    ENTERED.with(|entered| entered.borrow_mut().push((number, pool)));
+    Entered { number, _not_send: PhantomData }
+}
+
+impl Drop for Entered {
+    fn drop(&mut self) {
+        // The handle is dropped after the borrow has ended: its drop may be the end of a runtime.
+        let _left = ENTERED.try_with(|entered| {
+            let mut entered = entered.borrow_mut();
+            let place = entered.iter().rposition(|(number, _)| *number == self.number);
+            place.map(|place| entered.remove(place))
+        });
+    }
+}
+
+impl RunLoop {
+    fn new(pool: &PoolRef, local: *const Local) -> Self {
+        Self {
+            data: pool.data(),
+            pool: PoolRef::clone(pool),
+            local,
+            entered: ENTERED.with(|entered| entered.borrow().len()),
+        }
+    }
+
+    #[inline]
+    fn local(&self) -> Option<&Local> {
+        // SAFETY: the pointer is null or that of a `Local` that `run_as_worker` borrows for longer than the loop lasts.
+        unsafe { self.local.as_ref() }
+    }
+}
+
+/// Lends the innermost run loop.
+#[inline]
+fn with_loop<R>(f: impl FnOnce(Option<&RunLoop>) -> R) -> R {
+    let current = LOOP.try_with(Cell::get).unwrap_or(ptr::null());
+    // SAFETY: the pointer is null or set by `within`, whose frame is further up on this stack and resets it before
+    // the loop goes away; `f` cannot keep the borrow.
+    f(unsafe { current.as_ref() })
+}
+
+/// Whether the thread runs tasks of the pool with this address, and so keeps it alive.
+#[inline]
+pub(crate) fn is_current_pool(data: NonNull<()>) -> bool {
+    with_loop(|run_loop| run_loop.is_some_and(|run_loop| run_loop.data == data))
+}
+
+/// Queues a runnable on this thread, if it runs tasks of that pool.
+#[inline]
+pub(crate) fn schedule_local(data: NonNull<()>, runnable: Runnable, reason: Reason) -> Result<(), Runnable> {
+    with_loop(|run_loop| match run_loop.filter(|run_loop| run_loop.data == data).and_then(RunLoop::local) {
+        Some(local) => {
+            local.schedule(runnable, reason);
+            Ok(())
+        }
+        None => Err(runnable),
+    })
+}
+
+/// Counts a task that has been made for the pool.
+#[inline]
+pub(crate) fn task_spawned(pool: &Pool) {
+    let data = pool.data();
+    with_loop(|run_loop| match run_loop.filter(|run_loop| run_loop.data == data).and_then(RunLoop::local) {
+        Some(local) => local.remote().counters.spawned.add(1),
+        None => {
+            pool.foreign_spawned.fetch_add(1, Ordering::Relaxed);
+        }
+    });
+}
+
+/// Counts a task that has ended.
+#[inline]
+pub(crate) fn task_completed(data: NonNull<()>) {
+    with_loop(|run_loop| match run_loop.filter(|run_loop| run_loop.data == data).and_then(RunLoop::local) {
+        Some(local) => local.remote().counters.completed.add(1),
+        None => {
+            // SAFETY: the task that is ending has not been completed yet, so its pool is alive (see `PoolOwner`).
+            let pool = unsafe { data.cast::<Pool>().as_ref() };
+            pool.foreign_completed.fetch_add(1, Ordering::Relaxed);
+        }
+    });
+}
+
+/// The current pool: the run loop's, or that of the handle that was entered last.
+#[inline]
+pub(crate) fn with_pool<R>(f: impl FnOnce(Option<&PoolRef>) -> R) -> R {
+    with_loop(|run_loop| {
+        let base = run_loop.map_or(0, |run_loop| run_loop.entered);
+        let entered = ENTERED
+            .try_with(|entered| {
+                let entered = entered.borrow();
+                if entered.len() > base { entered.last().map(|(_, pool)| PoolRef::clone(pool)) } else { None }
+            })
+            .ok()
+            .flatten();
+        match entered {
+            Some(pool) => f(Some(&pool)),
+            None => f(run_loop.map(|run_loop| &run_loop.pool)),
+        }
+    })
+}
+
+/// The worker of `pool` whose reactor and timers suit what is made on this thread.
+fn suitable_worker(pool: &PoolRef) -> usize {
+    let data = pool.data();
+    let own = with_loop(|run_loop| {
+        let local = run_loop.filter(|run_loop| run_loop.data == data).and_then(RunLoop::local)?;
+        (!local.is_guest()).then_some(local.index)
+    });
+    own.unwrap_or(0)
+}
 
 /// The reactor that a new registration made on this thread belongs to.
 pub(crate) fn current_reactor() -> Option<Arc<Reactor>> {
-    None
+    with_pool(|pool| pool.map(reactor_of))
+}
+
+/// The reactor that a new registration made on this thread for `pool` belongs to.
+pub(crate) fn reactor_of(pool: &PoolRef) -> Arc<Reactor> {
+    let worker = pool.worker_for_socket(suitable_worker(pool));
+    let remote = &pool.workers()[worker];
+    Arc::clone(remote.reactor().expect("workers have reactors"))
 }
 
 /// The wheel that a timer first polled on this thread belongs to.
 pub(crate) fn current_time_driver() -> Option<Arc<TimeDriver>> {
-    None
+    with_pool(|pool| {
+        let pool = pool?;
+        pool.workers()[suitable_worker(pool)].timers().map(Arc::clone)
+    })
 }

@@ -12,6 +12,8 @@ use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
+use pin_project_lite::pin_project;
+
 /// Units that a task gets for each poll.
 pub(crate) const BUDGET_PER_POLL: u16 = 128;
 
@@ -172,10 +174,25 @@ pub async fn consume_budget() {
 /// coop::unconstrained(async { assert!(coop::has_budget_remaining()) }).await;
 /// # };
 /// ```
-pub fn unconstrained<F: Future>(future: F) -> impl Future<Output = F::Output> {
-    let mut future = Box::pin(future);
-    poll_fn(move |cx| {
+pub fn unconstrained<F: Future>(future: F) -> Unconstrained<F> {
+    Unconstrained { future }
+}
+
+pin_project! {
+    /// The future of [`unconstrained`].
+    #[derive(Debug)]
+    #[must_use = "futures do nothing unless awaited"]
+    pub struct Unconstrained<F> {
+        #[pin]
+        future: F,
+    }
+}
+
+impl<F: Future> Future for Unconstrained<F> {
+    type Output = F::Output;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
         let _restore = enter(None);
-        Pin::as_mut(&mut future).poll(cx)
-    })
+        self.project().future.poll(cx)
+    }
 }

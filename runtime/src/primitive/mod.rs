@@ -4,6 +4,8 @@
 //! protocol of this crate can be explored by a model.
 
 pub(crate) mod cell;
+pub(crate) mod deque;
+pub(crate) mod epoch;
 pub(crate) mod hint;
 pub(crate) mod sync;
 pub(crate) mod thread;

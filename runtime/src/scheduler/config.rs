@@ -1,0 +1,51 @@
+//! What a pool is built with.
+
+use std::fmt;
+use std::time::Duration;
+
+use crate::primitive::sync::Arc;
+
+/// A function that the pool calls at some moment of a thread's life.
+pub(crate) type Hook = Arc<dyn Fn() + Send + Sync>;
+
+/// The settings of a pool, checked by the builder.
+#[derive(Clone)]
+pub(crate) struct Config {
+    pub(crate) workers: usize,
+    pub(crate) pin: bool,
+    pub(crate) thread_name: Arc<dyn Fn(usize) -> String + Send + Sync>,
+    pub(crate) stack_size: Option<usize>,
+    pub(crate) queue_interval: u32,
+    pub(crate) event_interval: u32,
+    pub(crate) max_blocking_threads: usize,
+    pub(crate) keep_alive: Duration,
+    pub(crate) shutdown_timeout: Duration,
+    pub(crate) on_start: Option<Hook>,
+    pub(crate) on_stop: Option<Hook>,
+    pub(crate) on_park: Option<Hook>,
+    pub(crate) on_unpark: Option<Hook>,
+}
+
+impl Config {
+    /// Calls a hook, if there is one.
+    pub(crate) fn call(hook: Option<&Hook>) {
+        if let Some(hook) = hook {
+            hook();
+        }
+    }
+}
+
+impl fmt::Debug for Config {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Config")
+            .field("workers", &self.workers)
+            .field("pin", &self.pin)
+            .field("stack_size", &self.stack_size)
+            .field("queue_interval", &self.queue_interval)
+            .field("event_interval", &self.event_interval)
+            .field("max_blocking_threads", &self.max_blocking_threads)
+            .field("keep_alive", &self.keep_alive)
+            .field("shutdown_timeout", &self.shutdown_timeout)
+            .finish_non_exhaustive()
+    }
+}

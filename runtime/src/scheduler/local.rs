@@ -1,0 +1,303 @@
+//! A worker's or guest's own side: its queue, and what it counts.
+
+use std::cell::{Cell, RefCell};
+use std::time::Instant;
+
+use super::pool::{Pool, PoolRef};
+use super::remote::Remote;
+use crate::executor::{Reason, Runnable};
+use crate::primitive::deque::{Steal, Worker as Deque};
+use crate::primitive::sync::atomic::Ordering;
+use crate::reactor::Events;
+use crate::{coop, frame};
+
+/// The part of a worker that only its thread touches.
+#[derive(Debug)]
+pub(crate) struct Local {
+    pub(crate) pool: PoolRef,
+    /// The place among the pool's remotes.
+    pub(crate) index: usize,
+    pub(crate) queue: Deque<Runnable>,
+    pub(crate) events: RefCell<Events>,
+    /// Counts polls; published as the remote's tick.
+    pub(crate) tick: Cell<u32>,
+    /// Whether the worker counts as a searcher.
+    pub(crate) searching: Cell<bool>,
+    /// Whether the worker has run nothing since it was parked.
+    pub(crate) fresh: Cell<bool>,
+    /// How many tasks in a row came from the next-task slot.
+    next_task_run: Cell<u32>,
+    pub(super) stopwatch: Stopwatch,
+    pub(super) watch: super::sentinel::Watch,
+    rng: Cell<u64>,
+}
+
+/// How many tasks in a row may come from the next-task slot before the queue gets its turn.
+const NEXT_TASK_CAP: u32 = 3;
+
+impl Local {
+    pub(crate) fn new(pool: PoolRef, index: usize, queue: Deque<Runnable>) -> Self {
+        let now = Instant::now();
+        let others = pool.remotes.len();
+        Self {
+            index,
+            queue,
+            events: RefCell::new(Events::with_capacity(EVENTS_PER_TURN)),
+            tick: Cell::new(0),
+            searching: Cell::new(false),
+            fresh: Cell::new(true),
+            next_task_run: Cell::new(0),
+            stopwatch: Stopwatch::new(now),
+            watch: super::sentinel::Watch::new(others, now),
+            rng: Cell::new(0x9E37_79B9_7F4A_7C15_u64.wrapping_mul(index as u64 + 1)),
+            pool,
+        }
+    }
+
+    #[inline]
+    pub(crate) fn remote(&self) -> &Remote {
+        &self.pool.remotes[self.index]
+    }
+
+    /// Queues a runnable on this thread.
+    #[inline]
+    pub(crate) fn schedule(&self, runnable: Runnable, reason: Reason) {
+        let remote = self.remote();
+        let runnable = if reason == Reason::Yielded {
+            runnable
+        } else {
+            match remote.next_task.put(runnable) {
+                Ok(()) => return self.after_push(remote),
+                Err(runnable) => runnable,
+            }
+        };
+        self.queue.push(runnable);
+        self.after_push(remote);
+    }
+
+    /// Sees to it that what was pushed does not wait for too long.
+    ///
+    /// No fence: a sleeper that is missed here is found by the next push, and the sentinel covers the rest.
+    #[inline]
+    fn after_push(&self, remote: &Remote) {
+        if self.pool.idle.may_notify() {
+            self.consider_help(remote);
+        }
+    }
+
+    #[cold]
+    fn consider_help(&self, remote: &Remote) {
+        if self.is_guest() {
+            self.pool.ensure_sentinel();
+        }
+        if remote.backlog() >= super::HELP_BACKLOG {
+            self.pool.notify_one();
+        }
+    }
+
+    /// Whether this is a thread in `block_on`.
+    #[inline]
+    pub(crate) fn is_guest(&self) -> bool {
+        self.index >= self.pool.config.workers
+    }
+
+    /// Starts a turn of the run loop: counts it and publishes the count.
+    #[inline]
+    pub(crate) fn next_tick(&self) -> u32 {
+        let tick = self.tick.get().wrapping_add(1);
+        self.tick.set(tick);
+        self.remote().tick.store(tick, Ordering::Relaxed);
+        tick
+    }
+
+    /// What is to be run next, of what is on this thread.
+    #[inline]
+    pub(crate) fn pop(&self) -> Option<Runnable> {
+        let slot = &self.remote().next_task;
+        if self.next_task_run.get() < NEXT_TASK_CAP {
+            if let Some(runnable) = slot.take() {
+                self.next_task_run.set(self.next_task_run.get() + 1);
+                return Some(runnable);
+            }
+        } else if let Some(runnable) = slot.take() {
+            self.queue.push(runnable);
+        }
+        self.next_task_run.set(0);
+        self.queue.pop()
+    }
+
+    /// Takes a batch of what is queued for everybody.
+    pub(crate) fn pop_injector(&self) -> Option<Runnable> {
+        if self.pool.injector.is_empty() {
+            return None;
+        }
+        loop {
+            match self.pool.injector.steal_batch_and_pop(&self.queue) {
+                Steal::Success(runnable) => return Some(runnable),
+                Steal::Empty => return None,
+                Steal::Retry => std::hint::spin_loop(),
+            }
+        }
+    }
+
+    /// Steals from somebody whose queue is worth it.
+    pub(crate) fn steal(&self) -> Option<Runnable> {
+        let remotes = &self.pool.remotes;
+        let start = self.random_below(remotes.len());
+        for offset in 0..remotes.len() {
+            let victim = (start + offset) % remotes.len();
+            if victim != self.index && remotes[victim].backlog() >= super::STEAL_BACKLOG {
+                if let Some(runnable) = self.steal_from(&remotes[victim]) {
+                    return Some(runnable);
+                }
+            }
+        }
+        None
+    }
+
+    /// Moves half of somebody's queue here, and takes the first of it.
+    pub(crate) fn steal_from(&self, victim: &Remote) -> Option<Runnable> {
+        for _ in 0..STEAL_RETRIES {
+            let before = self.queue.len();
+            match victim.stealer.steal_batch_and_pop(&self.queue) {
+                Steal::Success(runnable) => {
+                    let counters = &self.remote().counters;
+                    counters.steals.add(1);
+                    counters.stolen_tasks.add(1 + (self.queue.len().saturating_sub(before)) as u64);
+                    return Some(runnable);
+                }
+                Steal::Empty => return None,
+                Steal::Retry => std::hint::spin_loop(),
+            }
+        }
+        None
+    }
+
+    /// Runs one task, and those that it hands over to.
+    #[inline]
+    pub(crate) fn run(&self, runnable: Runnable) {
+        coop::refill();
+        let mut transfer = runnable.run();
+        let mut in_a_row = 0;
+        while let Some(next) = transfer {
+            if in_a_row == TRANSFER_CAP {
+                // Its drop puts it on the queue.
+                drop(next);
+                break;
+            }
+            in_a_row += 1;
+            coop::refill();
+            transfer = next.into_runnable().run();
+        }
+    }
+
+    /// Drops everything that is queued here, and what those drops queue.
+    pub(crate) fn drain(&self) {
+        while let Some(runnable) = self.remote().next_task.take().or_else(|| self.queue.pop()) {
+            drop(runnable);
+        }
+        frame::flush();
+    }
+
+    /// Gives everything that is queued here to whoever has time.
+    pub(crate) fn give_away(&self) {
+        let mut any = false;
+        while let Some(runnable) = self.remote().next_task.take().or_else(|| self.queue.pop()) {
+            self.pool.injector.push(runnable);
+            any = true;
+        }
+        if any {
+            self.pool.notify_one();
+            if self.pool.is_closed() {
+                self.pool.drain_injector();
+            }
+        }
+    }
+
+    /// Whether nothing is queued here.
+    pub(crate) fn is_empty(&self) -> bool {
+        !self.remote().next_task.is_full() && self.queue.is_empty()
+    }
+
+    /// A cheap random number (xorshift), to spread thieves over their victims.
+    fn random_below(&self, end: usize) -> usize {
+        let mut x = self.rng.get();
+        x ^= x << 13;
+        x ^= x >> 7;
+        x ^= x << 17;
+        self.rng.set(x);
+        usize::try_from(x % end as u64).expect("the remainder is less than a usize")
+    }
+
+    /// The pool, without its owner's count.
+    #[inline]
+    pub(crate) fn pool(&self) -> &Pool {
+        &self.pool
+    }
+}
+
+/// Measures how long polls are and how busy the thread is.
+#[derive(Debug)]
+pub(super) struct Stopwatch {
+    /// Start of the stretch of polls that is being measured.
+    since: Cell<Instant>,
+    /// The tick at that time.
+    tick: Cell<u32>,
+    /// Start of the stretch over which the load is taken.
+    load_since: Cell<Instant>,
+    /// Busy time in that stretch.
+    load_busy_ns: Cell<u64>,
+}
+
+impl Stopwatch {
+    fn new(now: Instant) -> Self {
+        Self { since: Cell::new(now), tick: Cell::new(0), load_since: Cell::new(now), load_busy_ns: Cell::new(0) }
+    }
+
+    /// A busy stretch starts.
+    pub(super) fn start(&self, now: Instant, tick: u32) {
+        self.since.set(now);
+        self.tick.set(tick);
+    }
+
+    /// A stretch ends and, unless the thread parks, the next one starts.
+    pub(super) fn lap(&self, now: Instant, tick: u32, remote: &Remote) {
+        let elapsed = now.saturating_duration_since(self.since.get());
+        let elapsed_ns = u64::try_from(elapsed.as_nanos()).unwrap_or(u64::MAX);
+        let polls = u64::from(tick.wrapping_sub(self.tick.get()));
+        if let Some(sample) = elapsed_ns.checked_div(polls) {
+            let former = u64::from(remote.poll_ns.load(Ordering::Relaxed));
+            let mean = (3 * former + sample.min(MAX_POLL_SAMPLE_NS)) / 4;
+            remote.poll_ns.store(u32::try_from(mean).unwrap_or(u32::MAX), Ordering::Relaxed);
+        }
+        remote.counters.polls.add(polls);
+        remote.counters.busy_ns.add(elapsed_ns);
+        self.start(now, tick);
+
+        let busy_ns = self.load_busy_ns.get().saturating_add(elapsed_ns);
+        let window_ns = u64::try_from(now.saturating_duration_since(self.load_since.get()).as_nanos()).unwrap_or(u64::MAX);
+        if window_ns >= LOAD_WINDOW_NS {
+            let load = busy_ns.saturating_mul(1000) / window_ns;
+            remote.load.store(u32::try_from(load.min(1000)).unwrap_or(1000), Ordering::Relaxed);
+            self.load_since.set(now);
+            self.load_busy_ns.set(0);
+        } else {
+            self.load_busy_ns.set(busy_ns);
+        }
+    }
+}
+
+/// One sample counts for so much at most: a single stuck poll must not make every later queue look long.
+const MAX_POLL_SAMPLE_NS: u64 = 1_000_000;
+
+/// The load is taken over stretches of at least this length.
+const LOAD_WINDOW_NS: u64 = 20_000_000;
+
+/// A contended steal is tried so often before the thief looks elsewhere.
+const STEAL_RETRIES: usize = 4;
+
+/// So many continuations may run in a row before the queue gets its turn.
+const TRANSFER_CAP: u32 = 64;
+
+/// How many events a worker takes from its reactor at a time.
+const EVENTS_PER_TURN: usize = 1024;

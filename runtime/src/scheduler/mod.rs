@@ -1,0 +1,36 @@
+//! Who runs which task when.
+#![doc = include_str!("README.md")]
+
+mod config;
+mod guest;
+mod idle;
+mod local;
+#[cfg(all(test, tress_loom))]
+mod model;
+mod next_task;
+mod parker;
+mod pool;
+mod remote;
+mod sentinel;
+mod shutdown;
+mod start;
+mod worker;
+
+pub(crate) use self::config::{Config, Hook};
+pub(crate) use self::guest::block_on;
+pub(crate) use self::local::Local;
+pub(crate) use self::pool::{Pool, PoolRef};
+pub(crate) use self::remote::Counters;
+pub(crate) use self::shutdown::{Threads, drop_tasks};
+pub(crate) use self::start::start;
+
+use std::time::Duration;
+
+/// A queue that takes its owner longer than this is worth waking somebody for.
+///
+/// Waking costs some microseconds on both sides, and a second reactor makes each request dearer; so light load stays
+/// where it is. What a queue takes is its length times the mean length of a poll.
+const HELP_BACKLOG: Duration = Duration::from_micros(50);
+
+/// A queue that takes its owner longer than this is worth stealing from, for a worker that is awake anyway.
+const STEAL_BACKLOG: Duration = Duration::from_micros(10);

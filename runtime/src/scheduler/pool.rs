@@ -1,0 +1,228 @@
+//! What all threads of a pool share.
+#![expect(unsafe_code, reason = "tasks name their pool by an uncounted pointer; see `PoolOwner`")]
+
+use std::fmt;
+use std::ops::Deref;
+use std::ptr::NonNull;
+use std::time::Instant;
+
+use crossbeam_utils::CachePadded;
+
+use super::config::Config;
+use super::idle::Idle;
+use super::remote::{Remote, Rouser};
+use super::sentinel::Sentinel;
+use crate::blocking::BlockingPool;
+use crate::context;
+use crate::executor::{ExecutorRef, ExecutorVtable, Reason, Runnable};
+use crate::primitive::deque::{Injector, Steal, Worker as Deque};
+use crate::primitive::epoch;
+use crate::primitive::sync::atomic::{AtomicBool, AtomicU64, Ordering, fence};
+use crate::primitive::sync::{Arc, Mutex};
+
+/// How many threads can be in `block_on` of one runtime as workers; further ones wait without taking part.
+pub(crate) const GUESTS: usize = 8;
+
+/// The shared part of a pool.
+pub(crate) struct Pool {
+    pub(crate) config: Config,
+    /// What others may see of each worker; the guests' come after the workers'.
+    pub(crate) remotes: Box<[CachePadded<Remote>]>,
+    /// The guests' queues while no guest uses them.
+    pub(crate) guest_queues: Mutex<Vec<(usize, Deque<Runnable>)>>,
+    pub(crate) injector: Injector<Runnable>,
+    pub(crate) idle: Idle,
+    pub(crate) sentinel: Sentinel,
+    pub(crate) blocking: BlockingPool,
+    /// Set once, when the pool takes no more tasks. The `SeqCst` fences around it pair `close` with `push_remote`:
+    /// either the pusher sees the flag and takes its task back, or the closing thread sees the task.
+    closed: AtomicBool,
+    /// Tasks made and ended on threads that are no workers of this pool.
+    pub(crate) foreign_spawned: AtomicU64,
+    pub(crate) foreign_completed: AtomicU64,
+    /// The clock that the workers' published times count from.
+    pub(crate) started_at: Instant,
+}
+
+static VTABLE: ExecutorVtable = ExecutorVtable { schedule };
+static BLOCKING_VTABLE: ExecutorVtable = ExecutorVtable { schedule: schedule_blocking };
+
+impl Pool {
+    pub(crate) fn new(
+        config: Config,
+        remotes: Vec<Remote>,
+        guest_queues: Vec<(usize, Deque<Runnable>)>,
+        blocking: BlockingPool,
+    ) -> Self {
+        let idle = Idle::new(config.workers);
+        Self {
+            config,
+            remotes: remotes.into_iter().map(CachePadded::new).collect(),
+            guest_queues: Mutex::new(guest_queues),
+            injector: Injector::new(),
+            idle,
+            sentinel: Sentinel::new(),
+            blocking,
+            closed: AtomicBool::new(false),
+            foreign_spawned: AtomicU64::new(0),
+            foreign_completed: AtomicU64::new(0),
+            started_at: Instant::now(),
+        }
+    }
+
+    /// The pool as the executor of its tasks.
+    pub(crate) fn executor(&self) -> ExecutorRef {
+        // SAFETY: a pool is `Sync`, and is retired only when none of its tasks can be scheduled any more.
+        unsafe { ExecutorRef::new(NonNull::from(self).cast(), &VTABLE) }
+    }
+
+    /// The pool's threads for blocking work, as an executor.
+    pub(crate) fn blocking_executor(&self) -> ExecutorRef {
+        // SAFETY: as above.
+        unsafe { ExecutorRef::new(NonNull::from(self).cast(), &BLOCKING_VTABLE) }
+    }
+
+    /// The address by which tasks name the pool.
+    pub(crate) fn data(&self) -> NonNull<()> {
+        NonNull::from(self).cast()
+    }
+
+    /// What others may see of the workers proper.
+    pub(crate) fn workers(&self) -> &[CachePadded<Remote>] {
+        &self.remotes[..self.config.workers]
+    }
+
+    #[inline]
+    pub(crate) fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Relaxed)
+    }
+
+    /// Takes no more tasks from now on, and rouses everybody.
+    pub(crate) fn close(&self) {
+        self.closed.store(true, Ordering::Relaxed);
+        fence(Ordering::SeqCst);
+        for remote in &self.remotes {
+            remote.unpark();
+        }
+    }
+
+    /// Queues a runnable from a thread that is no worker, or that must not keep it.
+    pub(crate) fn push_remote(&self, runnable: Runnable) {
+        self.injector.push(runnable);
+        // `claim_one` begins with a fence, which also orders the push before the look at `closed`.
+        self.notify_one();
+        if self.is_closed() {
+            self.drain_injector();
+        }
+    }
+
+    /// Wakes one sleeper if nobody is searching.
+    pub(crate) fn notify_one(&self) {
+        if let Some(worker) = self.idle.claim_one() {
+            self.remotes[worker].unpark();
+        }
+    }
+
+    /// Drops what is queued for everybody.
+    pub(crate) fn drain_injector(&self) {
+        loop {
+            match self.injector.steal() {
+                Steal::Success(runnable) => drop(runnable),
+                Steal::Retry => {}
+                Steal::Empty => return,
+            }
+        }
+    }
+
+    /// Fails what still waits for events or times of this pool.
+    pub(crate) fn close_drivers(&self) {
+        for remote in self.workers() {
+            if let Rouser::Worker { reactor, timers } = &remote.rouser {
+                reactor.close();
+                timers.close();
+            }
+        }
+    }
+
+    /// Tasks that have not ended.
+    pub(crate) fn live_tasks(&self) -> u64 {
+        let mut completed = self.foreign_completed.load(Ordering::Relaxed);
+        let mut spawned = self.foreign_spawned.load(Ordering::Relaxed);
+        for remote in &self.remotes {
+            completed += remote.counters.completed.read();
+            spawned += remote.counters.spawned.read();
+        }
+        spawned.saturating_sub(completed)
+    }
+}
+
+impl fmt::Debug for Pool {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Pool").field("config", &self.config).field("closed", &self.is_closed()).finish_non_exhaustive()
+    }
+}
+
+/// Queues a task of the pool: on the current worker if it belongs to the pool, else for everybody.
+unsafe fn schedule(pool: NonNull<()>, runnable: Runnable, reason: Reason) {
+    if let Err(runnable) = context::schedule_local(pool, runnable, reason) {
+        // SAFETY: the caller keeps the pool alive (see `ExecutorRef::schedule`).
+        unsafe { pool.cast::<Pool>().as_ref() }.push_remote(runnable);
+    }
+}
+
+/// Queues a blocking task.
+unsafe fn schedule_blocking(pool: NonNull<()>, runnable: Runnable, _reason: Reason) {
+    // SAFETY: the caller keeps the pool alive (see `ExecutorRef::schedule`).
+    unsafe { pool.cast::<Pool>().as_ref() }.blocking.push(runnable);
+}
+
+/// Owns a pool: held by the runtime, its handles and its threads, never by tasks.
+///
+/// When the last of them is gone, nothing can be spawned any more; the tasks that are left are dropped. The memory
+/// itself is retired, since a foreign thread may be about to hand over a task that it has just woken.
+pub(crate) struct PoolOwner {
+    /// From a leaked box, so that the tasks' copies of the address stay good while the owner moves.
+    pool: NonNull<Pool>,
+}
+
+/// A counted reference to a pool.
+pub(crate) type PoolRef = Arc<PoolOwner>;
+
+// SAFETY: it owns a `Pool`, which is `Send`.
+unsafe impl Send for PoolOwner where Pool: Send {}
+// SAFETY: it shares a `Pool`, which is `Sync`.
+unsafe impl Sync for PoolOwner where Pool: Sync {}
+
+impl PoolOwner {
+    pub(crate) fn new(pool: Pool) -> PoolRef {
+        Arc::new(Self { pool: NonNull::from(Box::leak(Box::new(pool))) })
+    }
+}
+
+impl Deref for PoolOwner {
+    type Target = Pool;
+
+    #[inline]
+    fn deref(&self) -> &Pool {
+        // SAFETY: the pool is freed by the drop only, and never borrowed mutably before.
+        unsafe { self.pool.as_ref() }
+    }
+}
+
+impl Drop for PoolOwner {
+    fn drop(&mut self) {
+        self.close();
+        super::shutdown::drop_tasks(self, None);
+        self.close_drivers();
+        // SAFETY: the pointer is that of a leaked box, and nobody gets at it any more except those whom the retiring
+        // waits for.
+        let pool = unsafe { Box::from_raw(self.pool.as_ptr()) };
+        epoch::retire(pool);
+    }
+}
+
+impl fmt::Debug for PoolOwner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        Pool::fmt(self, f)
+    }
+}

@@ -1,0 +1,212 @@
+//! Looking after workers that are stuck.
+//!
+//! Idle workers hold a *watch*. While any worker runs, one that holds it does not park for longer than a moment, and
+//! looks whether somebody has not looked after its reactor, timers and queue lately. If so, it does that in its stead.
+//!
+//! Two workers hold the watch at a time, so that when one of them has to run a task itself, nobody needs to be roused
+//! to take its place. They keep it for a while after everybody has gone to sleep, since rousing costs more than a few
+//! looks; then they sleep for good: an idle pool makes no periodic wake-ups.
+
+use std::cell::{Cell, RefCell};
+use std::time::{Duration, Instant};
+
+use super::idle::Idle;
+use super::local::Local;
+use super::pool::Pool;
+use crate::executor::Reason;
+use crate::primitive::sync::atomic::{AtomicUsize, Ordering, fence};
+
+/// Who holds the watch.
+///
+/// Values: 0 for nobody, else a worker's index plus one. A holder that is busy does not count. Written by workers
+/// that are about to park. The fences pair: a holder that retires stores, fences and looks for running workers; a
+/// worker that starts to run clears its sleeper's bit, fences and looks for holders. At least one sees the other.
+#[derive(Debug)]
+pub(crate) struct Sentinel([AtomicUsize; 2]);
+
+impl Sentinel {
+    pub(crate) fn new() -> Self {
+        Self([AtomicUsize::new(NOBODY), AtomicUsize::new(NOBODY)])
+    }
+
+    /// Whether somebody who holds the watch is parked.
+    pub(crate) fn is_kept(&self, idle: &Idle) -> bool {
+        self.0.iter().any(|slot| {
+            let holder = slot.load(Ordering::Relaxed);
+            holder != NOBODY && idle.is_sleeping(holder - 1)
+        })
+    }
+
+    fn is_held_by(&self, worker: usize) -> bool {
+        self.0.iter().any(|slot| slot.load(Ordering::Relaxed) == worker + 1)
+    }
+
+    /// Takes a place that nobody holds, or whose holder is busy.
+    fn take(&self, worker: usize, idle: &Idle) -> bool {
+        self.0.iter().any(|slot| {
+            let holder = slot.load(Ordering::Relaxed);
+            let free = holder == NOBODY || !idle.is_sleeping(holder - 1);
+            free && slot.compare_exchange(holder, worker + 1, Ordering::Relaxed, Ordering::Relaxed).is_ok()
+        })
+    }
+
+    fn leave(&self, worker: usize) {
+        for slot in &self.0 {
+            // Failing means that somebody else has taken the place.
+            let _ = slot.compare_exchange(worker + 1, NOBODY, Ordering::Relaxed, Ordering::Relaxed);
+        }
+        fence(Ordering::SeqCst);
+    }
+}
+
+/// What a worker remembers between two looks.
+#[derive(Debug)]
+pub(crate) struct Watch {
+    /// Each remote's tick at the last look.
+    ticks: RefCell<Box<[u32]>>,
+    /// When the last look was.
+    looked_at: Cell<Instant>,
+    /// Looks in a row at which nobody ran.
+    quiet: Cell<u32>,
+    /// Whether somebody was stuck at the last look.
+    stuck: Cell<bool>,
+}
+
+impl Watch {
+    pub(super) fn new(remotes: usize, now: Instant) -> Self {
+        Self {
+            ticks: RefCell::new(vec![0; remotes].into_boxed_slice()),
+            looked_at: Cell::new(now),
+            quiet: Cell::new(0),
+            stuck: Cell::new(false),
+        }
+    }
+}
+
+impl Pool {
+    /// Called by a thread that starts to run tasks after it was parked: somebody has to keep an eye on it.
+    pub(crate) fn ensure_sentinel(&self) {
+        fence(Ordering::SeqCst);
+        if !self.sentinel.is_kept(&self.idle) && self.idle.any_sleeper() {
+            // The one that is woken finds nothing to do, and takes the watch when it parks.
+            self.notify_one();
+        }
+    }
+
+    /// Whether anybody but `worker` runs, or is about to.
+    fn any_other_running(&self, worker: usize) -> bool {
+        let workers = self.config.workers;
+        (0..workers).any(|other| other != worker && !self.idle.is_sleeping(other))
+            || self.remotes[workers..].iter().any(|guest| guest.active.load(Ordering::Relaxed))
+    }
+}
+
+impl Local {
+    /// Decides, at the moment of parking, when this worker has to look after the others at the latest.
+    pub(super) fn watch_deadline(&self, now: Instant) -> Option<Instant> {
+        let sentinel = &self.pool.sentinel;
+        let idle = &self.pool.idle;
+        if !sentinel.is_held_by(self.index) {
+            let wanted = self.pool.any_other_running(self.index) || sentinel.is_kept(idle);
+            if !wanted || !sentinel.take(self.index, idle) {
+                return None;
+            }
+            self.watch.quiet.set(0);
+            self.watch.stuck.set(false);
+        } else if self.watch.quiet.get() >= LINGER_LOOKS {
+            sentinel.leave(self.index);
+            if !self.pool.any_other_running(self.index) || !sentinel.take(self.index, idle) {
+                return None;
+            }
+            self.watch.quiet.set(0);
+        }
+        Some(now + self.period())
+    }
+
+    /// Looks after the others if this worker holds the watch and it is time.
+    pub(super) fn watch(&self, now: Instant) {
+        let due = now.saturating_duration_since(self.watch.looked_at.get()) >= self.period();
+        if due && self.pool.sentinel.is_held_by(self.index) {
+            let running = self.look_after_others(now);
+            self.watch.quiet.set(if running { 0 } else { self.watch.quiet.get().saturating_add(1) });
+        }
+    }
+
+    /// How long to wait between two looks.
+    fn period(&self) -> Duration {
+        if self.watch.stuck.get() { STUCK_PERIOD } else { PERIOD }
+    }
+
+    /// The same from a worker that is busy, for when nobody is idle; now and then.
+    pub(super) fn watch_while_busy(&self, now: Instant) {
+        if now.saturating_duration_since(self.watch.looked_at.get()) >= PERIOD {
+            self.look_after_others(now);
+        }
+    }
+
+    /// Does in their stead what workers that are stuck do not get round to. True if anybody runs.
+    fn look_after_others(&self, now: Instant) -> bool {
+        self.watch.looked_at.set(now);
+        let workers = self.pool.config.workers;
+        let (mut running, mut stuck) = (false, false);
+        for index in 0..self.pool.remotes.len() {
+            let remote = &self.pool.remotes[index];
+            let runs = if index < workers {
+                index != self.index && !self.pool.idle.is_sleeping(index)
+            } else {
+                index != self.index && remote.active.load(Ordering::Relaxed)
+            };
+            if !runs {
+                continue;
+            }
+            running = true;
+            let tick = remote.tick.load(Ordering::Relaxed);
+            let former_tick = std::mem::replace(&mut self.watch.ticks.borrow_mut()[index], tick);
+            if remote.since_turn(self.pool.started_at, now) >= STALE {
+                stuck = true;
+                self.take_over(index, tick == former_tick, now);
+            }
+        }
+        self.watch.stuck.set(stuck);
+        running
+    }
+
+    /// Drains a worker's reactor, timers and queue.
+    fn take_over(&self, index: usize, same_poll: bool, now: Instant) {
+        let remote = &self.pool.remotes[index];
+        let mut taken = 0;
+        if let Some(reactor) = remote.reactor() {
+            taken += self.turn(reactor, now);
+        }
+        if let Some(timers) = remote.timers() {
+            taken += timers.process(now);
+        }
+        if let Some(runnable) = self.steal_from(remote) {
+            self.queue.push(runnable);
+            taken += 1;
+        }
+        if same_poll {
+            if let Some(runnable) = remote.next_task.take() {
+                self.schedule(runnable, Reason::Yielded);
+                taken += 1;
+            }
+        }
+        if taken > 0 {
+            self.remote().counters.takeovers.add(1);
+        }
+    }
+}
+
+const NOBODY: usize = 0;
+
+/// The sentinel looks this often while anybody runs.
+const PERIOD: Duration = Duration::from_micros(1000);
+
+/// The same while somebody is stuck.
+const STUCK_PERIOD: Duration = Duration::from_micros(200);
+
+/// A worker that has not looked at its reactor for so long needs help.
+const STALE: Duration = Duration::from_micros(300);
+
+/// The sentinel goes on for so many looks after everybody else has gone to sleep (about 50 ms).
+const LINGER_LOOKS: u32 = 50;

@@ -1,0 +1,90 @@
+//! How a pool begins.
+
+use std::io;
+use std::thread;
+
+use super::config::Config;
+use super::local::Local;
+use super::pool::{GUESTS, Pool, PoolOwner, PoolRef};
+use super::remote::{Remote, Rouser};
+use super::shutdown::Threads;
+use crate::blocking::BlockingPool;
+use crate::context;
+use crate::executor::Runnable;
+use crate::primitive::deque::Worker as Deque;
+use crate::primitive::sync::{Arc, Mutex};
+use crate::reactor::Reactor;
+use crate::time::TimeDriver;
+
+/// Makes a pool and starts its workers.
+pub(crate) fn start(config: Config, threads: &Arc<Threads>) -> io::Result<PoolRef> {
+    let mut remotes = Vec::with_capacity(config.workers + GUESTS);
+    let mut queues = Vec::with_capacity(config.workers);
+    for index in 0..config.workers {
+        let queue: Deque<Runnable> = Deque::new_fifo();
+        let reactor = Reactor::new(index)?;
+        let unpark = Arc::clone(&reactor);
+        let timers = TimeDriver::new(Box::new(move || unpark.unpark()));
+        remotes.push(Remote::new(queue.stealer(), Rouser::Worker { reactor, timers }));
+        queues.push(queue);
+    }
+    let mut guests = Vec::with_capacity(GUESTS);
+    for index in config.workers..config.workers + GUESTS {
+        let queue: Deque<Runnable> = Deque::new_fifo();
+        remotes.push(Remote::new(queue.stealer(), Rouser::Guest(Mutex::new(None))));
+        guests.push((index, queue));
+    }
+    let blocking = BlockingPool::new(&config);
+    let pool = PoolOwner::new(Pool::new(config, remotes, guests, blocking));
+    for (index, queue) in queues.into_iter().enumerate() {
+        if let Err(error) = start_worker(&pool, index, queue, threads) {
+            pool.close();
+            threads.wait(0, None);
+            return Err(error);
+        }
+    }
+    Ok(pool)
+}
+
+fn start_worker(pool: &PoolRef, index: usize, queue: Deque<Runnable>, threads: &Arc<Threads>) -> io::Result<()> {
+    let config = &pool.config;
+    let mut builder = thread::Builder::new().name((config.thread_name)(index));
+    if let Some(stack_size) = config.stack_size {
+        builder = builder.stack_size(stack_size);
+    }
+    threads.add();
+    let worker_pool = PoolRef::clone(pool);
+    let worker_threads = Arc::clone(threads);
+    let started = builder.spawn(move || {
+        // Declared first, dropped last: the thread counts until everything else of it is gone.
+        let _counted = worker_threads.enter();
+        let local = Local::new(worker_pool, index, queue);
+        run(&local);
+    });
+    if let Err(error) = started {
+        threads.remove();
+        let kind = error.kind();
+        return Err(io::Error::new(kind, format!("worker thread {index} could not be started: {error}")));
+    }
+    Ok(())
+}
+
+/// A worker thread's life.
+fn run(local: &Local) {
+    let config = &local.pool.config;
+    if config.pin {
+        pin_to_core(local.index);
+    }
+    Config::call(config.on_start.as_ref());
+    context::run_as_worker(local, || local.run_worker());
+    Config::call(config.on_stop.as_ref());
+}
+
+/// Binds the thread to one of the cores that the process may use.
+fn pin_to_core(index: usize) {
+    let Some(cores) = core_affinity::get_core_ids() else { return };
+    if let Some(core) = cores.get(index % cores.len().max(1)) {
+        // A system that refuses leaves the thread where it is: pinning is a wish.
+        core_affinity::set_for_current(*core);
+    }
+}

@@ -1,0 +1,186 @@
+//! A worker's run loop.
+
+use std::time::Instant;
+
+use super::config::Config;
+use super::idle::Left;
+use super::local::Local;
+use crate::executor::Runnable;
+use crate::frame;
+use crate::reactor::Reactor;
+
+impl Local {
+    /// Runs tasks until the pool is closed.
+    pub(crate) fn run_worker(&self) {
+        let event_interval = self.pool.config.event_interval;
+        let queue_interval = self.pool.config.queue_interval;
+        self.begin(Instant::now());
+        while !self.pool.is_closed() {
+            let tick = self.next_tick();
+            if tick % event_interval == 0 {
+                self.maintain();
+            }
+            let runnable = if tick % queue_interval == 0 {
+                self.pop_injector().or_else(|| self.pop())
+            } else {
+                self.pop().or_else(|| self.pop_injector())
+            };
+            match runnable.or_else(|| self.search()) {
+                Some(runnable) => self.run_found(runnable),
+                None => {
+                    // Nothing was polled in this turn.
+                    self.tick.set(tick.wrapping_sub(1));
+                    self.park();
+                }
+            }
+        }
+        self.drain();
+    }
+
+    /// Runs a task, after the duties of somebody who has found work.
+    #[inline]
+    fn run_found(&self, runnable: Runnable) {
+        if self.searching.get() {
+            self.stop_searching();
+        }
+        if self.fresh.get() {
+            self.fresh.set(false);
+            self.pool.ensure_sentinel();
+        }
+        self.run(runnable);
+    }
+
+    /// Stops counting as a searcher. The last one checks that nobody relied on it in vain.
+    fn stop_searching(&self) {
+        self.searching.set(false);
+        if self.pool.idle.stop_searching() && self.is_help_needed() {
+            self.pool.notify_one();
+        }
+    }
+
+    /// Whether there is more work than those who are awake will soon get round to.
+    fn is_help_needed(&self) -> bool {
+        !self.pool.injector.is_empty()
+            || self.pool.remotes.iter().any(|remote| remote.backlog() >= super::HELP_BACKLOG)
+    }
+
+    /// Whether somebody who is about to park should stay.
+    fn is_work_left(&self) -> bool {
+        !self.pool.injector.is_empty()
+            || self.pool.remotes.iter().enumerate().any(|(index, remote)| {
+                index != self.index && remote.backlog() >= super::STEAL_BACKLOG
+            })
+            || self.pool.is_closed()
+    }
+
+    /// Looks for work elsewhere, unless enough others do.
+    fn search(&self) -> Option<Runnable> {
+        if !self.searching.get() {
+            if !self.pool.idle.start_searching() {
+                return None;
+            }
+            self.searching.set(true);
+        }
+        self.steal().or_else(|| self.pop_injector())
+    }
+
+    /// What a busy worker does between tasks, now and then.
+    #[cold]
+    fn maintain(&self) {
+        let now = Instant::now();
+        let remote = self.remote();
+        self.stopwatch.lap(now, self.tick.get(), remote);
+        if let Some(reactor) = remote.reactor() {
+            self.turn(reactor, now);
+        }
+        if let Some(timers) = remote.timers() {
+            timers.process(now);
+        }
+        remote.publish_turn(self.pool.started_at, now);
+        self.watch_while_busy(now);
+    }
+
+    /// Takes what a reactor has, without waiting; returns how many sockets had events.
+    pub(super) fn turn(&self, reactor: &Reactor, now: Instant) -> usize {
+        // Somebody may be dispatching already, further up on this very stack.
+        let Ok(mut events) = self.events.try_borrow_mut() else { return 0 };
+        let waited = match reactor.try_lock() {
+            Some(mut driver) => driver.wait(&mut events, Some(now)),
+            None => return 0,
+        };
+        if waited.is_err() {
+            return 0;
+        }
+        let count = reactor.dispatch(&mut events);
+        self.remote().counters.events.add(count as u64);
+        count
+    }
+
+    /// Starts a busy stretch.
+    fn begin(&self, now: Instant) {
+        self.stopwatch.start(now, self.tick.get());
+        self.remote().publish_turn(self.pool.started_at, now);
+        self.fresh.set(true);
+    }
+
+    /// Waits for events, timers or an unpark, by the numbered steps of the README.
+    fn park(&self) {
+        let now = Instant::now();
+        let remote = self.remote();
+        self.stopwatch.lap(now, self.tick.get(), remote);
+        frame::flush();
+        // 1 and 2: announce, fence.
+        self.pool.idle.announce(self.index, self.searching.replace(false));
+        // 3: look once more.
+        if self.is_work_left() {
+            self.leave_sleepers();
+            // A holder of the watch may have retired meanwhile, in the belief that this worker slept.
+            self.fresh.set(true);
+            return;
+        }
+        Config::call(self.pool.config.on_park.as_ref());
+        remote.counters.parks.add(1);
+        self.wait(now);
+        Config::call(self.pool.config.on_unpark.as_ref());
+    }
+
+    /// Steps 4 to 6: waits, leaves the sleepers, and delivers what came.
+    fn wait(&self, now: Instant) {
+        let remote = self.remote();
+        let (Some(reactor), Some(timers)) = (remote.reactor(), remote.timers()) else { return };
+        let mut events = self.events.borrow_mut();
+        let mut waited = false;
+        if remote.parker.prepare() {
+            let watch = self.watch_deadline(now);
+            if let Some(mut driver) = reactor.try_lock() {
+                let deadline = match (timers.next_deadline(), watch) {
+                    (Some(timer), Some(watch)) => Some(timer.min(watch)),
+                    (timer, watch) => timer.or(watch),
+                };
+                waited = driver.wait(&mut events, deadline).is_ok();
+            } else {
+                // Somebody is draining the reactor in this worker's stead, and will be done in a moment.
+                std::thread::yield_now();
+            }
+            remote.parker.finish();
+        }
+        self.leave_sleepers();
+        let now = Instant::now();
+        self.begin(now);
+        if waited {
+            let count = reactor.dispatch(&mut events);
+            remote.counters.events.add(count as u64);
+        }
+        drop(events);
+        timers.process(now);
+        self.watch(now);
+    }
+
+    /// Takes itself out of the sleepers; whoever was claimed counts as searching from then on.
+    fn leave_sleepers(&self) {
+        if self.pool.idle.leave(self.index) == Left::Claimed {
+            self.searching.set(true);
+            self.remote().counters.unparks.add(1);
+        }
+    }
+}

@@ -1,0 +1,198 @@
+//! Runs tasks: the functions behind a task's table.
+//!
+//! Panics of the future, of its drop and of its output's drop end here.
+#![expect(unsafe_code, reason = "the functions behind the task's table, where the future's type comes back")]
+
+use std::any::Any;
+use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+use std::ptr::NonNull;
+use std::task::{Context, Poll};
+
+use super::cell::{Stage, TaskCell};
+use super::context;
+use super::error::JoinError;
+use super::header::TaskHeader;
+use super::id::CurrentId;
+use super::raw::RawTask;
+use super::state::{ToComplete, ToIdle, ToRunning};
+use super::waker::WakerRef;
+use crate::executor::{Header, Reason, Transfer};
+
+/// Takes the task out of its queue and polls it.
+pub(super) unsafe fn run<F: Future>(header: NonNull<Header>) -> Option<Transfer> {
+    // SAFETY: the runnable that is being run keeps the frame; it becomes the right to run the task.
+    let task = unsafe { RawTask::from_ptr(header.cast()) };
+    match task.state().transition_to_running() {
+        ToRunning::Poll => {
+            // SAFETY: the transition made this call the one who runs the task.
+            unsafe { poll::<F>(task) }
+        }
+        ToRunning::Cancel => {
+            // SAFETY: as above.
+            unsafe { cancel_running::<F>(task.as_ptr()) }
+        }
+    }
+    None
+}
+
+/// A runnable is dropped: the future is dropped in its stead.
+pub(super) unsafe fn cancel<F: Future>(header: NonNull<Header>) {
+    // SAFETY: the runnable that is being dropped keeps the frame; it becomes the right to run the task.
+    let task = unsafe { RawTask::from_ptr(header.cast()) };
+    task.state().transition_to_cancelling();
+    // SAFETY: the transition made this call the one who runs the task.
+    unsafe { cancel_running::<F>(task.as_ptr()) }
+}
+
+/// Drops the future of a task that the caller runs and completes it.
+pub(super) unsafe fn cancel_running<F: Future>(task: NonNull<TaskHeader>) {
+    // SAFETY: the caller runs the task.
+    let task = unsafe { RawTask::from_ptr(task) };
+    // SAFETY: as above.
+    let error = match unsafe { drop_stage::<F>(task) } {
+        Ok(()) => JoinError::aborted(task.id()),
+        Err(payload) => JoinError::panicked(task.id(), payload),
+    };
+    // SAFETY: as above.
+    unsafe { finish::<F>(task, Err(error)) }
+}
+
+/// Ends a new task that nobody will run.
+pub(super) unsafe fn refuse<F: Future>(task: RawTask) {
+    task.state().transition_to_cancelling();
+    // SAFETY: the transition made this call the one who runs the task.
+    let error = match unsafe { drop_stage::<F>(task) } {
+        Ok(()) => JoinError::refused(task.id()),
+        Err(payload) => JoinError::panicked(task.id(), payload),
+    };
+    // SAFETY: as above.
+    unsafe { finish::<F>(task, Err(error)) }
+}
+
+/// Moves the output of a complete task to `target`, a `Poll<Result<F::Output, JoinError>>`.
+pub(super) unsafe fn take_output<F: Future>(task: NonNull<TaskHeader>, target: NonNull<()>) {
+    // SAFETY: the caller is the join handle of a complete task: the stage is its own.
+    let stage = unsafe { TaskCell::<F>::with_stage(task, |stage| stage.replace(Stage::Consumed)) };
+    let Stage::Output(output) = stage else { panic!("a JoinHandle was polled after it had given its output") };
+    let target = target.cast::<Poll<Result<F::Output, JoinError>>>();
+    // SAFETY: the caller passes the address of such a value, which is overwritten (its old value is `Pending`).
+    unsafe { target.write(Poll::Ready(output)) };
+}
+
+/// Drops the output of a complete task.
+pub(super) unsafe fn drop_output<F: Future>(task: NonNull<TaskHeader>) {
+    // SAFETY: the caller is the join handle of a complete task: the stage is its own.
+    let task = unsafe { RawTask::from_ptr(task) };
+    // A panic of an output's drop has nobody left to be told.
+    // SAFETY: as above.
+    let _ = unsafe { drop_stage::<F>(task) };
+}
+
+/// Frees the frame.
+pub(super) unsafe fn free<F: Future>(task: NonNull<TaskHeader>) {
+    // SAFETY: the caller has released the last reference.
+    unsafe { TaskCell::<F>::deallocate(task) }
+}
+
+/// Polls the future once and deals with the result.
+#[inline]
+unsafe fn poll<F: Future>(task: RawTask) {
+    let _id = CurrentId::enter(task.id());
+    let waker = WakerRef::new(&task);
+    let mut cx = Context::from_waker(&waker);
+    // SAFETY: the caller runs the task.
+    let result = catch_unwind(AssertUnwindSafe(|| unsafe { poll_future::<F>(task, &mut cx) }));
+    let output = match result {
+        Ok(Poll::Pending) => return after_pending::<F>(task),
+        Ok(Poll::Ready(output)) => Ok(output),
+        Err(payload) => Err(JoinError::panicked(task.id(), payload)),
+    };
+    // SAFETY: the caller runs the task.
+    let output = match unsafe { drop_stage::<F>(task) } {
+        Ok(()) => output,
+        Err(payload) => Err(JoinError::panicked(task.id(), payload)),
+    };
+    // SAFETY: the caller runs the task.
+    unsafe { finish::<F>(task, output) }
+}
+
+/// Polls the future.
+#[inline]
+unsafe fn poll_future<F: Future>(task: RawTask, cx: &mut Context<'_>) -> Poll<F::Output> {
+    let poll = |stage: *mut Stage<F>| {
+        // SAFETY: the caller runs the task, so nobody else touches the stage.
+        let Stage::Future(future) = (unsafe { &mut *stage }) else { unreachable!("a running task has a future") };
+        // SAFETY: the frame does not move and the future is dropped in place.
+        let future = unsafe { Pin::new_unchecked(future) };
+        future.poll(cx)
+    };
+    // SAFETY: as above.
+    unsafe { TaskCell::<F>::with_stage(task.as_ptr(), poll) }
+}
+
+/// Lets go of a task whose poll was pending.
+#[inline]
+fn after_pending<F: Future>(task: RawTask) {
+    match task.state().transition_to_idle() {
+        ToIdle::Idle => {}
+        ToIdle::Reschedule => task.submit(Reason::Yielded),
+        ToIdle::Cancel => {
+            // SAFETY: the task still counts as running, and this is where it runs.
+            unsafe { cancel_running::<F>(task.as_ptr()) }
+        }
+    }
+}
+
+/// Drops what the stage holds, in place, and says if that panicked.
+#[inline]
+unsafe fn drop_stage<F: Future>(task: RawTask) -> Result<(), Box<dyn Any + Send>> {
+    /// Marks the stage as empty, also when the drop unwinds.
+    struct Consume<F: Future>(*mut Stage<F>);
+
+    impl<F: Future> Drop for Consume<F> {
+        fn drop(&mut self) {
+            // SAFETY: what stood there has been dropped, and nobody else touches the stage.
+            unsafe { self.0.write(Stage::Consumed) }
+        }
+    }
+
+    let drop_in_place = |stage: *mut Stage<F>| {
+        let _consume = Consume(stage);
+        // SAFETY: the caller says that the stage is its own; it is overwritten before anybody looks at it.
+        unsafe { std::ptr::drop_in_place(stage) }
+    };
+    catch_unwind(AssertUnwindSafe(|| {
+        // SAFETY: as above.
+        unsafe { TaskCell::<F>::with_stage(task.as_ptr(), drop_in_place) }
+    }))
+}
+
+/// Stores the output, completes the task and releases its own reference.
+unsafe fn finish<F: Future>(task: RawTask, output: Result<F::Output, JoinError>) {
+    // SAFETY: the caller runs the task, whose stage is empty.
+    unsafe { TaskCell::<F>::with_stage(task.as_ptr(), |stage| stage.write(Stage::Output(output))) };
+    context::task_completed(task.executor_data());
+    let mut outcome = task.state().transition_to_complete(false);
+    if outcome == ToComplete::DropOutput {
+        // Nobody is left to be told of a panic in the drop of an output that nobody wanted.
+        // SAFETY: the task is not complete yet, so the stage is still the caller's.
+        let _ = unsafe { drop_stage::<F>(task) };
+        outcome = task.state().transition_to_complete(true);
+    }
+    match outcome {
+        ToComplete::Done => {}
+        ToComplete::Free => task.free(),
+        ToComplete::WakeJoiner => {
+            // SAFETY: the task is complete and its join waker was set: the cell belongs to this call.
+            let waker = unsafe { task.replace_join_waker(None) };
+            if let Some(waker) = waker {
+                // A foreign waker may panic; the worker goes on.
+                let _ = catch_unwind(AssertUnwindSafe(|| waker.wake()));
+            }
+            task.release();
+        }
+        ToComplete::DropOutput => unreachable!("the output has been dropped"),
+    }
+}

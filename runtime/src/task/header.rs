@@ -1,0 +1,50 @@
+//! What every task's frame begins with.
+
+use std::ptr::NonNull;
+use std::task::Waker;
+
+use super::Id;
+use super::state::State;
+use crate::executor::{ExecutorRef, Header, RunnableVtable};
+use crate::primitive::cell::UnsafeCell;
+
+/// The part of a frame that does not depend on its future.
+///
+/// | field | who may touch it, when |
+/// |---|---|
+/// | `head.state` | anybody who holds a reference or scans the frame pool |
+/// | `head.link` | the frame pool while the frame is free |
+/// | `executor`, `id`, `head.vtable` | read by anybody who holds a reference; never written after the task was made |
+/// | `join_waker` | the join handle while `JOIN_WAKER` is clear and the task is not complete; the completing worker once `COMPLETE` and `JOIN_WAKER` are set |
+#[repr(C)]
+#[derive(Debug)]
+pub(crate) struct TaskHeader {
+    pub(crate) head: Header,
+    pub(crate) executor: ExecutorRef,
+    pub(crate) id: Id,
+    pub(crate) join_waker: UnsafeCell<Option<Waker>>,
+}
+
+/// What can be done with a task whose future's type is not known.
+#[repr(C)]
+#[derive(Debug)]
+pub(crate) struct TaskVtable {
+    /// First, so that a pointer to this table is one to a `RunnableVtable`.
+    pub(crate) runnable: RunnableVtable,
+    /// Drops the future of a task that the caller runs, and completes it as aborted.
+    pub(crate) cancel_running: unsafe fn(NonNull<TaskHeader>),
+    /// Moves the output of a complete task to the address.
+    pub(crate) take_output: unsafe fn(NonNull<TaskHeader>, NonNull<()>),
+    /// Drops the output of a complete task, if it is still there.
+    pub(crate) drop_output: unsafe fn(NonNull<TaskHeader>),
+    /// Frees the frame.
+    pub(crate) free: unsafe fn(NonNull<TaskHeader>),
+}
+
+impl TaskHeader {
+    /// The state word.
+    #[inline]
+    pub(crate) fn state(&self) -> &State {
+        State::from_word(&self.head.state)
+    }
+}

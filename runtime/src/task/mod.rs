@@ -1,0 +1,94 @@
+//! Tasks: spawning, joining, aborting.
+#![doc = include_str!("README.md")]
+
+mod abort;
+mod cell;
+mod error;
+mod harness;
+mod header;
+mod id;
+mod join;
+#[cfg(all(test, tress_loom))]
+mod model;
+mod raw;
+mod state;
+mod waker;
+mod yield_now;
+
+pub mod coop {
+    //! The cooperative budget.
+    #[doc(inline)]
+    pub use crate::coop::{
+        RestoreOnPending, Unconstrained, consume_budget, has_budget_remaining, poll_proceed, unconstrained,
+    };
+}
+
+use std::future::Future;
+use std::ptr::NonNull;
+
+pub use self::abort::AbortHandle;
+pub use self::error::JoinError;
+pub use self::id::{Id, id, try_id};
+pub use self::join::JoinHandle;
+pub use self::yield_now::{YieldNow, yield_now};
+pub use crate::blocking::spawn_blocking;
+pub use crate::handle::spawn;
+
+pub(crate) use self::header::TaskHeader;
+pub(crate) use self::raw::RawTask;
+pub(crate) use self::state::ToShutdown;
+
+use self::cell::TaskCell;
+use crate::context;
+use crate::executor::{ExecutorRef, Runnable};
+
+/// Makes a task: the runnable is to be handed to the executor, the handle to whoever spawned it.
+///
+/// # Safety
+///
+/// The executor outlives the task's completion, and `F` and its output may be used on any thread that the executor
+/// runs on or that holds the handle.
+#[inline]
+#[expect(unsafe_code, reason = "the new frame's two references are handed to their owners")]
+pub(crate) unsafe fn new<F: Future>(executor: ExecutorRef, future: F) -> (Runnable, JoinHandle<F::Output>) {
+    let task = TaskCell::allocate(future, executor, Id::next());
+    // SAFETY: a new task is scheduled, and this is its only runnable.
+    let runnable = unsafe { Runnable::from_raw(task.as_ptr().cast()) };
+    // SAFETY: a new task counts one reference for its only join handle.
+    let handle = unsafe { JoinHandle::new(task) };
+    (runnable, handle)
+}
+
+/// Makes a task that has ended already, because the executor takes no more.
+#[expect(unsafe_code, reason = "the frame is completed here instead of being run")]
+pub(crate) fn refuse<F: Future>(executor: ExecutorRef, future: F) -> JoinHandle<F::Output> {
+    let task = TaskCell::allocate(future, executor, Id::next());
+    // SAFETY: a new task counts one reference for its only join handle.
+    let handle = unsafe { JoinHandle::new(task) };
+    // SAFETY: the task is scheduled and there is no runnable for it: this call takes its place.
+    unsafe { harness::refuse::<F>(task) };
+    handle
+}
+
+/// Calls `f` for every task of the process that belongs to the executor at `executor`, running or not.
+///
+/// Tasks that are made or end meanwhile may be missed.
+#[expect(unsafe_code, reason = "the frame pool's slots are looked at without owning them")]
+pub(crate) fn for_each(executor: NonNull<()>, mut f: impl FnMut(RawTask)) {
+    let mut found = Vec::new();
+    crate::frame::for_each_task_slot(&mut |slot| {
+        // SAFETY: the first word of a task slot is always a valid atomic.
+        let word = unsafe { slot.cast::<crate::primitive::sync::atomic::AtomicUsize>().as_ref() };
+        if state::State::from_word(word).try_ref() {
+            // SAFETY: the reference that was just taken keeps the frame.
+            found.push(unsafe { RawTask::from_ptr(slot.cast::<TaskHeader>()) });
+        }
+    });
+    // User code runs only now, when the scan's locks are released.
+    for task in found {
+        if task.executor_data() == executor && !task.state().load().is_complete() {
+            f(task);
+        }
+        task.release();
+    }
+}

@@ -1,0 +1,159 @@
+//! A task without its type.
+#![expect(unsafe_code, reason = "tasks of every type share one pointer type and one table of functions")]
+
+use std::ptr::NonNull;
+use std::task::Waker;
+
+use super::header::{TaskHeader, TaskVtable};
+use super::state::{State, ToScheduled, ToShutdown};
+use super::{Id, context};
+use crate::executor::{Reason, Runnable};
+use crate::primitive::epoch;
+
+/// A pointer to a task's frame. Copying it does not count; whoever uses it holds a reference in one of the ways that
+/// the module's README lists.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct RawTask(NonNull<TaskHeader>);
+
+impl RawTask {
+    /// Names the task whose frame is at `header`.
+    ///
+    /// # Safety
+    ///
+    /// As long as the value is used, the frame is held by a reference, or is being run by the caller.
+    #[inline]
+    pub(crate) const unsafe fn from_ptr(header: NonNull<TaskHeader>) -> Self {
+        Self(header)
+    }
+
+    /// The frame's address.
+    #[inline]
+    pub(crate) const fn as_ptr(self) -> NonNull<TaskHeader> {
+        self.0
+    }
+
+    #[inline]
+    pub(super) fn header(&self) -> &TaskHeader {
+        // SAFETY: the frame is held while the value is used (see `from_ptr`), and the header is only shared.
+        unsafe { self.0.as_ref() }
+    }
+
+    #[inline]
+    pub(crate) fn state(&self) -> &State {
+        self.header().state()
+    }
+
+    #[inline]
+    pub(crate) fn id(&self) -> Id {
+        self.header().id
+    }
+
+    #[inline]
+    pub(super) fn vtable(&self) -> &'static TaskVtable {
+        // SAFETY: tasks are made with the address of a whole `TaskVtable`, of which the runnable's is the first field.
+        unsafe { self.header().head.vtable.cast::<TaskVtable>().as_ref() }
+    }
+
+    /// The address that tells which executor the task belongs to.
+    pub(crate) fn executor_data(self) -> NonNull<()> {
+        self.header().executor.data()
+    }
+
+    /// Wakes through a waker that stays.
+    #[inline]
+    pub(crate) fn wake_by_ref(self) {
+        let _alive = ExecutorAlive::new(self);
+        if self.state().transition_to_scheduled_by_ref() == ToScheduled::Submit {
+            self.submit(Reason::Woken);
+        }
+    }
+
+    /// Wakes through a waker that is used up.
+    #[inline]
+    pub(crate) fn wake_by_value(self) {
+        let alive = ExecutorAlive::new(self);
+        match self.state().transition_to_scheduled_by_value() {
+            ToScheduled::Nothing => {}
+            ToScheduled::Submit => self.submit(Reason::Woken),
+            ToScheduled::Free => {
+                drop(alive);
+                self.free();
+            }
+        }
+    }
+
+    /// Asks for the task to be dropped at its next await.
+    pub(crate) fn abort(self) {
+        let _alive = ExecutorAlive::new(self);
+        if self.state().transition_to_aborted() == ToScheduled::Submit {
+            self.submit(Reason::Woken);
+        }
+    }
+
+    /// Drops the task if it is parked; otherwise marks it, so that it is dropped when it is taken or its poll ends.
+    pub(crate) fn shut_down(self) -> ToShutdown {
+        let outcome = self.state().transition_to_shutdown();
+        if outcome == ToShutdown::Cancel {
+            // SAFETY: the transition made the caller the one who runs the task.
+            unsafe { (self.vtable().cancel_running)(self.0) };
+        }
+        outcome
+    }
+
+    /// Hands the task to its executor.
+    ///
+    /// The caller has just made the transition that calls for it, which is what makes the runnable the only one.
+    #[inline]
+    pub(super) fn submit(self, reason: Reason) {
+        // SAFETY: the task is scheduled: it stays alive until the runnable is run or cancelled, and this is the only
+        // one, since only one transition from idle to scheduled succeeds.
+        let runnable = unsafe { Runnable::from_raw(self.0.cast()) };
+        let executor = self.header().executor;
+        // SAFETY: callers hold an `ExecutorAlive` that is older than the transition, or run on the executor.
+        unsafe { executor.schedule(runnable, reason) };
+    }
+
+    /// Releases a reference, and the frame with the last one.
+    #[inline]
+    pub(crate) fn release(self) {
+        if self.state().ref_dec() {
+            self.free();
+        }
+    }
+
+    #[inline]
+    pub(super) fn free(self) {
+        // SAFETY: the caller has released the last reference.
+        unsafe { (self.vtable().free)(self.0) };
+    }
+
+    /// Writes the join waker's cell.
+    ///
+    /// # Safety
+    ///
+    /// The caller owns the cell now, by the table at `TaskHeader`.
+    pub(super) unsafe fn replace_join_waker(self, waker: Option<Waker>) -> Option<Waker> {
+        self.header().join_waker.with_mut(|cell| {
+            // SAFETY: the caller owns the cell.
+            unsafe { cell.replace(waker) }
+        })
+    }
+}
+
+/// Keeps the executor of a task in memory while a wake hands the task over.
+///
+/// The header's pointer to the executor is not counted: counting it would put a line shared by all workers on the path
+/// of every spawn. A thread that belongs to the executor keeps it alive anyway; another one pins itself *before* the
+/// transition, and an executor is retired only *after* each of its tasks has completed, so that a transition that
+/// succeeds proves that the retiring comes later than the pin.
+struct ExecutorAlive {
+    _pin: Option<epoch::Guard>,
+}
+
+impl ExecutorAlive {
+    #[inline]
+    fn new(task: RawTask) -> Self {
+        let own = context::is_current_pool(task.executor_data());
+        Self { _pin: if own { None } else { Some(epoch::pin()) } }
+    }
+}

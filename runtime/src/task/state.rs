@@ -1,0 +1,395 @@
+//! A task's state word.
+//!
+//! One word holds what the task is doing, what its join handle still wants, and how many references keep its frame.
+//! Every change is one of the named transitions below; README.md of this module has the table.
+
+use std::fmt;
+
+use crate::primitive::sync::atomic::{AtomicUsize, Ordering};
+
+/// A worker is polling or dropping the future: it alone may touch the future.
+const RUNNING: usize = 1;
+/// A runnable for this task exists, or, together with `RUNNING`, is made when the poll ends.
+const SCHEDULED: usize = 1 << 1;
+/// The future is gone and the output, if anybody wants it, is in place.
+const COMPLETE: usize = 1 << 2;
+/// The join handle exists; at `COMPLETE` the output becomes its property.
+const JOIN_INTEREST: usize = 1 << 3;
+/// The join waker is set and belongs to the completing worker; otherwise it belongs to the join handle.
+const JOIN_WAKER: usize = 1 << 4;
+/// The task is to be dropped at its next await.
+const ABORTED: usize = 1 << 5;
+/// Reserved: the task's stop token has asked it to stop.
+#[expect(dead_code, reason = "reserved for stop tokens")]
+const STOP: usize = 1 << 6;
+/// Reserved: somebody wants this task's frames traced.
+#[expect(dead_code, reason = "reserved for task dumps")]
+const TRACING: usize = 1 << 7;
+/// The references are counted above the flags.
+const REF_SHIFT: u32 = 8;
+/// One reference.
+const REF_ONE: usize = 1 << REF_SHIFT;
+/// More references than this can only be a leak in a loop; the process is ended before the count wraps.
+const REF_LIMIT: usize = isize::MAX as usize;
+
+/// The state of a task.
+///
+/// Values: flags and a reference count, as above. Written by whoever holds a reference, a runnable, or is running the
+/// task; what each transition publishes is said at its ordering. Zero means that the frame is free.
+#[repr(transparent)]
+pub(crate) struct State(AtomicUsize);
+
+/// One value of a state word.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Snapshot(usize);
+
+/// What to do with a runnable that has been taken.
+#[must_use]
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum ToRunning {
+    /// Poll the future.
+    Poll,
+    /// Drop the future: the task was aborted.
+    Cancel,
+}
+
+/// What to do after a poll that was pending.
+#[must_use]
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum ToIdle {
+    /// Nothing: whoever wakes the task schedules it.
+    Idle,
+    /// Make a runnable and schedule it: the task was woken while it ran.
+    Reschedule,
+    /// Drop the future; the task still counts as running.
+    Cancel,
+}
+
+/// What to do after the output is in place.
+#[must_use]
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum ToComplete {
+    /// Nothing: others hold the frame.
+    Done,
+    /// Free the frame: that was the last reference.
+    Free,
+    /// Wake the joiner, then release the task's own reference.
+    WakeJoiner,
+    /// Nobody wants the output: drop it and ask again.
+    DropOutput,
+}
+
+/// What to do after a wake.
+#[must_use]
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum ToScheduled {
+    /// Nothing.
+    Nothing,
+    /// Make a runnable and schedule it.
+    Submit,
+    /// Free the frame: the wake used up the last reference.
+    Free,
+}
+
+/// What to do when a runtime gives up a task.
+#[must_use]
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum ToShutdown {
+    /// The caller is now the one who runs the task: drop the future.
+    Cancel,
+    /// The task is queued or running; it is dropped when that ends.
+    Busy,
+    /// The task had ended already.
+    Complete,
+}
+
+/// What to do when the join handle goes away.
+#[must_use]
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum ToDetached {
+    /// Nothing: the handle's reference has been released too.
+    Released,
+    /// The join waker is the caller's now: drop it, then release the reference.
+    DropWaker,
+    /// The output is the caller's: drop it, then release the reference.
+    DropOutput,
+}
+
+impl State {
+    /// A task that is queued for the first time, held by itself and by its join handle.
+    pub(crate) const INITIAL: usize = SCHEDULED | JOIN_INTEREST | (2 * REF_ONE);
+
+    /// Views a frame's first word as a task's state.
+    #[expect(unsafe_code, reason = "a transparent view of a word that the frame pool hands out")]
+    pub(crate) fn from_word(word: &AtomicUsize) -> &Self {
+        // SAFETY: `State` is a transparent wrapper of the word.
+        unsafe { &*std::ptr::from_ref(word).cast::<Self>() }
+    }
+
+    /// Reads the word; `Acquire` so that a complete task's output is visible.
+    #[inline]
+    pub(crate) fn load(&self) -> Snapshot {
+        Snapshot(self.0.load(Ordering::Acquire))
+    }
+
+    /// Makes the initialised frame a task. `Release`: publishes the frame's content to the scan of [`Self::try_ref`].
+    #[inline]
+    pub(crate) fn initialise(&self) {
+        self.0.store(Self::INITIAL, Ordering::Release);
+    }
+
+    /// The runnable has been taken in order to run it.
+    #[inline]
+    pub(crate) fn transition_to_running(&self) -> ToRunning {
+        // `Acquire` pairs with the release of whoever woke the task: the poll sees what the waker did before.
+        let former = Snapshot(self.0.fetch_add(RUNNING.wrapping_sub(SCHEDULED), Ordering::AcqRel));
+        debug_assert!(former.is_scheduled() && !former.is_running() && !former.is_complete(), "{former:?}");
+        if former.is_aborted() { ToRunning::Cancel } else { ToRunning::Poll }
+    }
+
+    /// A poll has ended pending.
+    #[inline]
+    pub(crate) fn transition_to_idle(&self) -> ToIdle {
+        self.update(|current| {
+            debug_assert!(current.is_running(), "{current:?}");
+            if current.is_aborted() {
+                (None, ToIdle::Cancel)
+            } else if current.is_scheduled() {
+                (Some(current.without(RUNNING)), ToIdle::Reschedule)
+            } else {
+                (Some(current.without(RUNNING)), ToIdle::Idle)
+            }
+        })
+    }
+
+    /// The output is in place. Releases the task's own reference unless the joiner has to be woken first.
+    #[inline]
+    pub(crate) fn transition_to_complete(&self, output_dropped: bool) -> ToComplete {
+        self.update(|current| {
+            debug_assert!(current.is_running() && !current.is_complete(), "{current:?}");
+            let done = current.without(RUNNING | SCHEDULED).with(COMPLETE);
+            if !current.has_join_interest() && !output_dropped {
+                // The interest never comes back, so the answer stays true while the output is dropped.
+                (None, ToComplete::DropOutput)
+            } else if current.has_join_waker() {
+                (Some(done), ToComplete::WakeJoiner)
+            } else {
+                let done = done.less_one_ref();
+                (Some(done), if done.refs() == 0 { ToComplete::Free } else { ToComplete::Done })
+            }
+        })
+    }
+
+    /// A waker that stays.
+    ///
+    /// The word is written even when the task is scheduled already: the write's release is what lets the coming poll
+    /// see what the caller did before it woke.
+    #[inline]
+    pub(crate) fn transition_to_scheduled_by_ref(&self) -> ToScheduled {
+        let former = Snapshot(self.0.fetch_or(SCHEDULED, Ordering::AcqRel));
+        if former.is_scheduled() || former.is_running() || former.is_complete() {
+            ToScheduled::Nothing
+        } else {
+            ToScheduled::Submit
+        }
+    }
+
+    /// A waker that is used up, together with its reference.
+    ///
+    /// A task that is not complete holds a reference to itself, so the caller may go on using the frame after
+    /// `Submit`, until it has handed the runnable over.
+    #[inline]
+    pub(crate) fn transition_to_scheduled_by_value(&self) -> ToScheduled {
+        self.update(|current| {
+            let released = current.less_one_ref();
+            if current.is_complete() {
+                let action = if released.refs() == 0 { ToScheduled::Free } else { ToScheduled::Nothing };
+                (Some(released), action)
+            } else if current.is_scheduled() || current.is_running() {
+                (Some(released.with(SCHEDULED)), ToScheduled::Nothing)
+            } else {
+                (Some(released.with(SCHEDULED)), ToScheduled::Submit)
+            }
+        })
+    }
+
+    /// Somebody wants the task dropped at its next await.
+    pub(crate) fn transition_to_aborted(&self) -> ToScheduled {
+        self.update(|current| {
+            if current.is_complete() || current.is_aborted() {
+                (None, ToScheduled::Nothing)
+            } else if current.is_running() || current.is_scheduled() {
+                (Some(current.with(ABORTED)), ToScheduled::Nothing)
+            } else {
+                (Some(current.with(ABORTED | SCHEDULED)), ToScheduled::Submit)
+            }
+        })
+    }
+
+    /// The runtime is going away.
+    pub(crate) fn transition_to_shutdown(&self) -> ToShutdown {
+        self.update(|current| {
+            if current.is_complete() {
+                (None, ToShutdown::Complete)
+            } else if current.is_running() || current.is_scheduled() {
+                (Some(current.with(ABORTED)), ToShutdown::Busy)
+            } else {
+                (Some(current.with(ABORTED | RUNNING)), ToShutdown::Cancel)
+            }
+        })
+    }
+
+    /// A runnable is dropped instead of run: the caller becomes the one who runs the task, and drops the future.
+    pub(crate) fn transition_to_cancelling(&self) {
+        let former = Snapshot(self.0.fetch_add(RUNNING.wrapping_sub(SCHEDULED), Ordering::AcqRel));
+        debug_assert!(former.is_scheduled() && !former.is_running() && !former.is_complete(), "{former:?}");
+        self.0.fetch_or(ABORTED, Ordering::Relaxed);
+    }
+
+    /// Hands the join waker, which the handle has just written, to the completing worker.
+    /// False if the task has completed: the waker stays the handle's.
+    #[must_use]
+    pub(crate) fn transition_to_join_waker_set(&self) -> bool {
+        self.update(|current| {
+            debug_assert!(current.has_join_interest() && !current.has_join_waker(), "{current:?}");
+            if current.is_complete() { (None, false) } else { (Some(current.with(JOIN_WAKER)), true) }
+        })
+    }
+
+    /// Takes the join waker back. False if the task has completed: the waker is the completing worker's.
+    #[must_use]
+    pub(crate) fn transition_to_join_waker_unset(&self) -> bool {
+        self.update(|current| {
+            debug_assert!(current.has_join_interest() && current.has_join_waker(), "{current:?}");
+            if current.is_complete() { (None, false) } else { (Some(current.without(JOIN_WAKER)), true) }
+        })
+    }
+
+    /// The join handle goes away.
+    #[inline]
+    pub(crate) fn transition_to_detached(&self) -> ToDetached {
+        self.update(|current| {
+            debug_assert!(current.has_join_interest(), "{current:?}");
+            if current.is_complete() {
+                (None, ToDetached::DropOutput)
+            } else if current.has_join_waker() {
+                (Some(current.without(JOIN_INTEREST | JOIN_WAKER)), ToDetached::DropWaker)
+            } else {
+                // A task that is not complete holds itself: this is never the last reference.
+                (Some(current.without(JOIN_INTEREST).less_one_ref()), ToDetached::Released)
+            }
+        })
+    }
+
+    /// Adds a reference to a frame that the caller already holds one of.
+    #[inline]
+    pub(crate) fn ref_inc(&self) {
+        // `Relaxed`: a new reference is made from an existing one, which orders everything that matters.
+        let former = self.0.fetch_add(REF_ONE, Ordering::Relaxed);
+        if former > REF_LIMIT {
+            std::process::abort();
+        }
+    }
+
+    /// Releases a reference; true if it was the last one and the frame is the caller's to free.
+    #[must_use]
+    #[inline]
+    pub(crate) fn ref_dec(&self) -> bool {
+        // `AcqRel`: each holder's uses happen before the last one frees the frame.
+        let former = Snapshot(self.0.fetch_sub(REF_ONE, Ordering::AcqRel));
+        debug_assert!(former.refs() >= 1, "{former:?}");
+        former.refs() == 1
+    }
+
+    /// Takes a reference to a frame that may be free, as the scan for all tasks does.
+    ///
+    /// `Acquire` pairs with [`Self::initialise`].
+    #[must_use]
+    pub(crate) fn try_ref(&self) -> bool {
+        self.update(|current| {
+            if current.refs() == 0 {
+                (None, false)
+            } else {
+                (Some(Snapshot(current.0 + REF_ONE)), true)
+            }
+        })
+    }
+
+    /// Applies `f` until its result could be stored.
+    #[inline]
+    fn update<R>(&self, mut f: impl FnMut(Snapshot) -> (Option<Snapshot>, R)) -> R {
+        let mut current = self.load();
+        loop {
+            let (next, result) = f(current);
+            let Some(next) = next else { return result };
+            match self.0.compare_exchange_weak(current.0, next.0, Ordering::AcqRel, Ordering::Acquire) {
+                Ok(_) => return result,
+                Err(actual) => current = Snapshot(actual),
+            }
+        }
+    }
+}
+
+impl fmt::Debug for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.load().fmt(f)
+    }
+}
+
+impl Snapshot {
+    pub(crate) const fn is_running(self) -> bool {
+        self.0 & RUNNING != 0
+    }
+
+    pub(crate) const fn is_scheduled(self) -> bool {
+        self.0 & SCHEDULED != 0
+    }
+
+    #[inline]
+    pub(crate) const fn is_complete(self) -> bool {
+        self.0 & COMPLETE != 0
+    }
+
+    pub(crate) const fn is_aborted(self) -> bool {
+        self.0 & ABORTED != 0
+    }
+
+    pub(crate) const fn has_join_interest(self) -> bool {
+        self.0 & JOIN_INTEREST != 0
+    }
+
+    #[inline]
+    pub(crate) const fn has_join_waker(self) -> bool {
+        self.0 & JOIN_WAKER != 0
+    }
+
+    pub(crate) const fn refs(self) -> usize {
+        self.0 >> REF_SHIFT
+    }
+
+    const fn with(self, bits: usize) -> Self {
+        Self(self.0 | bits)
+    }
+
+    const fn without(self, bits: usize) -> Self {
+        Self(self.0 & !bits)
+    }
+
+    const fn less_one_ref(self) -> Self {
+        Self(self.0 - REF_ONE)
+    }
+}
+
+impl fmt::Debug for Snapshot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Snapshot")
+            .field("running", &self.is_running())
+            .field("scheduled", &self.is_scheduled())
+            .field("complete", &self.is_complete())
+            .field("join_interest", &self.has_join_interest())
+            .field("join_waker", &self.has_join_waker())
+            .field("aborted", &self.is_aborted())
+            .field("refs", &self.refs())
+            .finish()
+    }
+}
