@@ -33,6 +33,8 @@ thread_local! {
     static LOOP: Cell<*const RunLoop> = const { Cell::new(ptr::null()) };
     /// The entered handles, with the numbers by which their guards find them.
     static ENTERED: RefCell<Vec<(u64, PoolRef)>> = const { RefCell::new(Vec::new()) };
+    /// The pool for which this thread makes a blocking call.
+    static BLOCKING: Cell<Blocking> = const { Cell::new(Blocking(None)) };
     static NEXT_ENTER: Cell<u64> = const { Cell::new(0) };
 }
 
@@ -153,6 +155,42 @@ fn with_loop<R>(f: impl FnOnce(Option<&RunLoop>) -> R) -> R {
 #[inline]
 pub(crate) fn is_current_pool(data: NonNull<()>) -> bool {
     with_loop(|run_loop| run_loop.is_some_and(|run_loop| run_loop.data == data))
+}
+
+/// Whether the thread is one that the pool's shutdown would wait for.
+pub(crate) fn is_own_thread(pool: &Pool) -> bool {
+    let data = pool.data();
+    let worker = |run_loop: Option<&RunLoop>| {
+        let local = run_loop.filter(|run_loop| run_loop.data == data).and_then(RunLoop::local);
+        local.is_some_and(|local| !local.is_guest())
+    };
+    with_loop(worker) || BLOCKING.with(|blocking| blocking.get().contains_data(data))
+}
+
+/// Marks the thread as one that makes a blocking call for `pool`, until the guard is dropped.
+pub(crate) fn enter_blocking(pool: PoolRef) -> (Entered, BlockingMark) {
+    let mark = BlockingMark(BLOCKING.with(|blocking| blocking.replace(Blocking(Some(pool.data())))));
+    (enter(pool), mark)
+}
+
+/// The pool for which the thread makes a blocking call.
+#[derive(Clone, Copy, Debug)]
+struct Blocking(Option<NonNull<()>>);
+
+impl Blocking {
+    fn contains_data(self, data: NonNull<()>) -> bool {
+        self.0 == Some(data)
+    }
+}
+
+/// Puts the former mark back when dropped.
+#[derive(Debug)]
+pub(crate) struct BlockingMark(Blocking);
+
+impl Drop for BlockingMark {
+    fn drop(&mut self) {
+        let _ = BLOCKING.try_with(|blocking| blocking.set(self.0));
+    }
 }
 
 /// Queues a runnable on this thread, if it runs tasks of that pool.

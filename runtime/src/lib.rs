@@ -1,17 +1,27 @@
 //! The scheduler, tasks, reactor and timers of tress.
+//!
+//! Users depend on the crate `tress`, which re-exports what is public here.
 
+mod blocking;
+mod builder;
 mod context;
 mod coop;
+mod error;
+mod executor;
 mod frame;
+mod handle;
 pub mod leaf;
+mod metrics;
 mod primitive;
 pub mod reactor;
+mod runtime;
+mod scheduler;
+pub mod task;
 pub mod time;
 
-pub mod task {
-    //! Tasks.
-    pub mod coop {
-        //! The cooperative budget.
-        pub use crate::coop::*;
-    }
-}
+pub use self::builder::Builder;
+pub use self::error::ShutdownError;
+pub use self::handle::{EnterGuard, Handle, spawn};
+pub use self::metrics::{RuntimeMetrics, WorkerMetrics};
+pub use self::runtime::Runtime;
+pub use tress_macros::{main, test};

@@ -1,5 +1,8 @@
 //! The unit that executors run.
-#![expect(unsafe_code, reason = "a hand-made virtual table: a trait object would need two words and an allocation")]
+#![expect(
+    unsafe_code,
+    reason = "a hand-made virtual table: a trait object would need two words and an allocation"
+)]
 
 use std::fmt;
 use std::mem;

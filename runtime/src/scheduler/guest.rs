@@ -16,13 +16,19 @@ use crate::primitive::sync::atomic::Ordering;
 use crate::{context, coop, frame};
 
 /// Wakes the future that `block_on` drives.
-#[expect(clippy::disallowed_types, reason = "std's Wake is defined for std's Arc; models do not go through here")]
+#[expect(
+    clippy::disallowed_types,
+    reason = "std's Wake is defined for std's Arc; models do not go through here"
+)]
 struct Root {
     woken: std::sync::atomic::AtomicBool,
     thread: Thread,
 }
 
-#[expect(clippy::disallowed_types, reason = "std's Wake is defined for std's Arc; models do not go through here")]
+#[expect(
+    clippy::disallowed_types,
+    reason = "std's Wake is defined for std's Arc; models do not go through here"
+)]
 impl Wake for Root {
     fn wake(self: Arc<Self>) {
         self.wake_by_ref();
@@ -43,7 +49,10 @@ impl Root {
 }
 
 /// Drives a future on the calling thread, and runs tasks of the pool while it waits.
-#[expect(clippy::disallowed_types, reason = "std's Wake is defined for std's Arc; models do not go through here")]
+#[expect(
+    clippy::disallowed_types,
+    reason = "std's Wake is defined for std's Arc; models do not go through here"
+)]
 pub(crate) fn block_on<F: Future>(pool: &PoolRef, future: F) -> F::Output {
     let root = Arc::new(Root { woken: std::sync::atomic::AtomicBool::new(true), thread: thread::current() });
     let waker = Waker::from(Arc::clone(&root));

@@ -3,7 +3,7 @@
 use std::cell::{Cell, RefCell};
 use std::time::Instant;
 
-use super::pool::{Pool, PoolRef};
+use super::pool::PoolRef;
 use super::remote::Remote;
 use crate::executor::{Reason, Runnable};
 use crate::primitive::deque::{Steal, Worker as Deque};
@@ -42,7 +42,7 @@ impl Local {
         Self {
             index,
             queue,
-            events: RefCell::new(Events::with_capacity(EVENTS_PER_TURN)),
+            events: RefCell::new(Events::new()),
             tick: Cell::new(0),
             searching: Cell::new(false),
             fresh: Cell::new(true),
@@ -214,11 +214,6 @@ impl Local {
         }
     }
 
-    /// Whether nothing is queued here.
-    pub(crate) fn is_empty(&self) -> bool {
-        !self.remote().next_task.is_full() && self.queue.is_empty()
-    }
-
     /// A cheap random number (xorshift), to spread thieves over their victims.
     fn random_below(&self, end: usize) -> usize {
         let mut x = self.rng.get();
@@ -227,12 +222,6 @@ impl Local {
         x ^= x << 17;
         self.rng.set(x);
         usize::try_from(x % end as u64).expect("the remainder is less than a usize")
-    }
-
-    /// The pool, without its owner's count.
-    #[inline]
-    pub(crate) fn pool(&self) -> &Pool {
-        &self.pool
     }
 }
 
@@ -251,7 +240,12 @@ pub(super) struct Stopwatch {
 
 impl Stopwatch {
     fn new(now: Instant) -> Self {
-        Self { since: Cell::new(now), tick: Cell::new(0), load_since: Cell::new(now), load_busy_ns: Cell::new(0) }
+        Self {
+            since: Cell::new(now),
+            tick: Cell::new(0),
+            load_since: Cell::new(now),
+            load_busy_ns: Cell::new(0),
+        }
     }
 
     /// A busy stretch starts.
@@ -275,7 +269,8 @@ impl Stopwatch {
         self.start(now, tick);
 
         let busy_ns = self.load_busy_ns.get().saturating_add(elapsed_ns);
-        let window_ns = u64::try_from(now.saturating_duration_since(self.load_since.get()).as_nanos()).unwrap_or(u64::MAX);
+        let window_ns = u64::try_from(now.saturating_duration_since(self.load_since.get()).as_nanos())
+            .unwrap_or(u64::MAX);
         if window_ns >= LOAD_WINDOW_NS {
             let load = busy_ns.saturating_mul(1000) / window_ns;
             remote.load.store(u32::try_from(load.min(1000)).unwrap_or(1000), Ordering::Relaxed);
@@ -298,6 +293,3 @@ const STEAL_RETRIES: usize = 4;
 
 /// So many continuations may run in a row before the queue gets its turn.
 const TRANSFER_CAP: u32 = 64;
-
-/// How many events a worker takes from its reactor at a time.
-const EVENTS_PER_TURN: usize = 1024;

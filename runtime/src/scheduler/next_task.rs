@@ -40,12 +40,6 @@ impl NextTask {
         // SAFETY: the slot owned the runnable, and the swap made this call the only one to have its address.
         Some(unsafe { Runnable::from_raw(header) })
     }
-
-    /// Whether there is something to take; a hint.
-    #[inline]
-    pub(crate) fn is_full(&self) -> bool {
-        !self.0.load(Ordering::Relaxed).is_null()
-    }
 }
 
 impl Drop for NextTask {

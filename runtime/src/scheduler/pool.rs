@@ -4,7 +4,7 @@
 use std::fmt;
 use std::ops::Deref;
 use std::ptr::NonNull;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crossbeam_utils::CachePadded;
 
@@ -101,9 +101,38 @@ impl Pool {
     pub(crate) fn close(&self) {
         self.closed.store(true, Ordering::Relaxed);
         fence(Ordering::SeqCst);
+        self.blocking.close();
         for remote in &self.remotes {
             remote.unpark();
         }
+    }
+
+    /// Which worker's reactor a socket made on worker `near` should belong to.
+    ///
+    /// Sockets stay together while their worker has time: two half-idle reactors cost more than a busy one. Once it is
+    /// saturated, new ones go to whoever has most time.
+    pub(crate) fn worker_for_socket(&self, near: usize) -> usize {
+        let workers = self.workers();
+        if workers[near].load.load(Ordering::Relaxed) < SATURATED {
+            return near;
+        }
+        let now = Instant::now();
+        let load = |index: usize| {
+            let remote = &workers[index];
+            // The load of a worker that has slept for long is out of date.
+            let asleep =
+                self.idle.is_sleeping(index) && remote.since_turn(self.started_at, now) > LOAD_IS_OLD;
+            if asleep { 0 } else { remote.load.load(Ordering::Relaxed) }
+        };
+        let best = (0..workers.len()).min_by_key(|&index| load(index)).unwrap_or(near);
+        if load(best) < SATURATED { best } else { self.fewest_sockets() }
+    }
+
+    /// When everybody is saturated, sockets are dealt out evenly.
+    fn fewest_sockets(&self) -> usize {
+        let sockets =
+            |index: &usize| self.workers()[*index].reactor().map_or(0, |reactor| reactor.registered());
+        (0..self.config.workers).min_by_key(sockets).unwrap_or(0)
     }
 
     /// Queues a runnable from a thread that is no worker, or that must not keep it.
@@ -158,7 +187,10 @@ impl Pool {
 
 impl fmt::Debug for Pool {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Pool").field("config", &self.config).field("closed", &self.is_closed()).finish_non_exhaustive()
+        f.debug_struct("Pool")
+            .field("config", &self.config)
+            .field("closed", &self.is_closed())
+            .finish_non_exhaustive()
     }
 }
 
@@ -226,3 +258,9 @@ impl fmt::Debug for PoolOwner {
         Pool::fmt(self, f)
     }
 }
+
+/// A worker whose load (in thousandths) is above this has no time for more sockets.
+const SATURATED: u32 = 900;
+
+/// A load that was measured before a sleep of this length says nothing.
+const LOAD_IS_OLD: Duration = Duration::from_millis(20);

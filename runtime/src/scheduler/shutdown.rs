@@ -82,7 +82,9 @@ impl Threads {
     pub(crate) fn wait(&self, remaining: usize, deadline: Option<Instant>) -> bool {
         let mut count = self.count.lock();
         while *count > remaining {
-            let left = deadline.map_or(Duration::from_secs(3600), |deadline| deadline.saturating_duration_since(Instant::now()));
+            let left = deadline.map_or(Duration::from_secs(3600), |deadline| {
+                deadline.saturating_duration_since(Instant::now())
+            });
             if left.is_zero() {
                 return false;
             }

@@ -34,7 +34,7 @@ pub(crate) fn start(config: Config, threads: &Arc<Threads>) -> io::Result<PoolRe
         remotes.push(Remote::new(queue.stealer(), Rouser::Guest(Mutex::new(None))));
         guests.push((index, queue));
     }
-    let blocking = BlockingPool::new(&config);
+    let blocking = BlockingPool::new(&config, threads);
     let pool = PoolOwner::new(Pool::new(config, remotes, guests, blocking));
     for (index, queue) in queues.into_iter().enumerate() {
         if let Err(error) = start_worker(&pool, index, queue, threads) {
@@ -46,7 +46,12 @@ pub(crate) fn start(config: Config, threads: &Arc<Threads>) -> io::Result<PoolRe
     Ok(pool)
 }
 
-fn start_worker(pool: &PoolRef, index: usize, queue: Deque<Runnable>, threads: &Arc<Threads>) -> io::Result<()> {
+fn start_worker(
+    pool: &PoolRef,
+    index: usize,
+    queue: Deque<Runnable>,
+    threads: &Arc<Threads>,
+) -> io::Result<()> {
     let config = &pool.config;
     let mut builder = thread::Builder::new().name((config.thread_name)(index));
     if let Some(stack_size) = config.stack_size {

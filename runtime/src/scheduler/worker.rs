@@ -67,9 +67,12 @@ impl Local {
     /// Whether somebody who is about to park should stay.
     fn is_work_left(&self) -> bool {
         !self.pool.injector.is_empty()
-            || self.pool.remotes.iter().enumerate().any(|(index, remote)| {
-                index != self.index && remote.backlog() >= super::STEAL_BACKLOG
-            })
+            || self
+                .pool
+                .remotes
+                .iter()
+                .enumerate()
+                .any(|(index, remote)| index != self.index && remote.backlog() >= super::STEAL_BACKLOG)
             || self.pool.is_closed()
     }
 

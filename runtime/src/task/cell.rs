@@ -52,7 +52,8 @@ impl<F: Future> TaskCell<F> {
         let cell = memory.as_ptr();
         // SAFETY: the memory is ours and fits a cell. The first word is not written here: it is an atomic that the
         // pool's scan may be reading.
-        let (link, table) = unsafe { (&raw mut (*cell).header.head.link, &raw mut (*cell).header.head.vtable) };
+        let (link, table) =
+            unsafe { (&raw mut (*cell).header.head.link, &raw mut (*cell).header.head.vtable) };
         // SAFETY: as above.
         unsafe { link.write(AtomicPtr::new(std::ptr::null_mut())) };
         // SAFETY: as above.

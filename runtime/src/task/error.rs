@@ -105,7 +105,10 @@ impl JoinError {
 impl Kind {
     fn message(&self) -> Option<&str> {
         let Self::Panicked(payload) = self else { return None };
-        payload.downcast_ref::<&'static str>().copied().or_else(|| payload.downcast_ref::<String>().map(String::as_str))
+        payload
+            .downcast_ref::<&'static str>()
+            .copied()
+            .or_else(|| payload.downcast_ref::<String>().map(String::as_str))
     }
 }
 
@@ -132,7 +135,11 @@ impl fmt::Debug for JoinError {
             Kind::Stopped => &"Stopped",
             Kind::Refused => &"Refused",
         };
-        f.debug_struct("JoinError").field("id", &self.id).field("kind", kind).field("message", &self.kind.message()).finish()
+        f.debug_struct("JoinError")
+            .field("id", &self.id)
+            .field("kind", kind)
+            .field("message", &self.kind.message())
+            .finish()
     }
 }
 

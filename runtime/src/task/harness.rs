@@ -75,7 +75,9 @@ pub(super) unsafe fn refuse<F: Future>(task: RawTask) {
 pub(super) unsafe fn take_output<F: Future>(task: NonNull<TaskHeader>, target: NonNull<()>) {
     // SAFETY: the caller is the join handle of a complete task: the stage is its own.
     let stage = unsafe { TaskCell::<F>::with_stage(task, |stage| stage.replace(Stage::Consumed)) };
-    let Stage::Output(output) = stage else { panic!("a JoinHandle was polled after it had given its output") };
+    let Stage::Output(output) = stage else {
+        panic!("a JoinHandle was polled after it had given its output")
+    };
     let target = target.cast::<Poll<Result<F::Output, JoinError>>>();
     // SAFETY: the caller passes the address of such a value, which is overwritten (its old value is `Pending`).
     unsafe { target.write(Poll::Ready(output)) };
@@ -123,7 +125,9 @@ unsafe fn poll<F: Future>(task: RawTask) {
 unsafe fn poll_future<F: Future>(task: RawTask, cx: &mut Context<'_>) -> Poll<F::Output> {
     let poll = |stage: *mut Stage<F>| {
         // SAFETY: the caller runs the task, so nobody else touches the stage.
-        let Stage::Future(future) = (unsafe { &mut *stage }) else { unreachable!("a running task has a future") };
+        let Stage::Future(future) = (unsafe { &mut *stage }) else {
+            unreachable!("a running task has a future")
+        };
         // SAFETY: the frame does not move and the future is dropped in place.
         let future = unsafe { Pin::new_unchecked(future) };
         future.poll(cx)

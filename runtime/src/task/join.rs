@@ -1,5 +1,8 @@
 //! The handle that gives a task's output.
-#![expect(unsafe_code, reason = "the handle owns a reference to the frame and, once complete, the output in it")]
+#![expect(
+    unsafe_code,
+    reason = "the handle owns a reference to the frame and, once complete, the output in it"
+)]
 
 use std::fmt;
 use std::future::Future;

@@ -31,7 +31,7 @@ pub use self::error::JoinError;
 pub use self::id::{Id, id, try_id};
 pub use self::join::JoinHandle;
 pub use self::yield_now::{YieldNow, yield_now};
-pub use crate::blocking::spawn_blocking;
+pub use crate::blocking::{block_in_place, spawn_blocking};
 pub use crate::handle::spawn;
 
 pub(crate) use self::header::TaskHeader;

@@ -307,11 +307,7 @@ impl State {
     #[must_use]
     pub(crate) fn try_ref(&self) -> bool {
         self.update(|current| {
-            if current.refs() == 0 {
-                (None, false)
-            } else {
-                (Some(Snapshot(current.0 + REF_ONE)), true)
-            }
+            if current.refs() == 0 { (None, false) } else { (Some(Snapshot(current.0 + REF_ONE)), true) }
         })
     }
 

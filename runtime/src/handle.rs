@@ -1,0 +1,192 @@
+//! A handle to a runtime, from anywhere.
+
+use std::fmt;
+use std::future::Future;
+use std::io;
+
+use crate::blocking::Call;
+use crate::executor::Reason;
+use crate::metrics::RuntimeMetrics;
+use crate::scheduler::PoolRef;
+use crate::task::{self, JoinHandle};
+use crate::{context, scheduler};
+
+/// A handle to a runtime: spawns tasks, from any thread.
+///
+/// It keeps the runtime's memory, not the runtime: once that is shut down, what is spawned is refused.
+///
+/// # Examples
+///
+/// ```
+/// let runtime = tress_runtime::Runtime::new()?;
+/// let handle = runtime.handle().clone();
+/// let thread = std::thread::spawn(move || handle.spawn(async { 1 + 1 }));
+/// let task = thread.join().unwrap();
+/// assert_eq!(runtime.block_on(task).unwrap(), 2);
+/// # Ok::<(), std::io::Error>(())
+/// ```
+#[derive(Clone)]
+pub struct Handle {
+    pub(crate) pool: PoolRef,
+}
+
+/// Makes a handle the thread's current one until it is dropped; see [`Handle::enter`].
+#[derive(Debug)]
+#[must_use = "dropping it at once leaves the runtime again"]
+pub struct EnterGuard {
+    _entered: context::Entered,
+}
+
+/// Spawns a task on the current runtime.
+///
+/// The task starts soon, whether its handle is awaited or not; dropping the handle detaches it.
+///
+/// # Panics
+///
+/// Outside a runtime.
+///
+/// # Examples
+///
+/// ```
+/// let runtime = tress_runtime::Runtime::new()?;
+/// let sum = runtime.block_on(async {
+///     let half = tress_runtime::spawn(async { 21 });
+///     half.await.unwrap() * 2
+/// });
+/// assert_eq!(sum, 42);
+/// # Ok::<(), std::io::Error>(())
+/// ```
+#[inline]
+#[track_caller]
+pub fn spawn<F>(future: F) -> JoinHandle<F::Output>
+where
+    F: Future + Send + 'static,
+    F::Output: Send + 'static,
+{
+    let mut future = Some(future);
+    let handle = context::with_pool(|pool| {
+        pool.map(|pool| spawn_on(pool, future.take().expect("the closure is called once")))
+    });
+    handle.expect(NO_RUNTIME)
+}
+
+/// Spawns on a pool.
+#[inline]
+pub(crate) fn spawn_on<F>(pool: &PoolRef, future: F) -> JoinHandle<F::Output>
+where
+    F: Future + Send + 'static,
+    F::Output: Send + 'static,
+{
+    submit(pool, pool.executor(), future)
+}
+
+#[inline]
+#[expect(
+    unsafe_code,
+    reason = "the new task's executor is kept by the pool's owner until the task has ended"
+)]
+fn submit<F>(pool: &PoolRef, executor: crate::executor::ExecutorRef, future: F) -> JoinHandle<F::Output>
+where
+    F: Future + Send + 'static,
+    F::Output: Send + 'static,
+{
+    context::task_spawned(pool);
+    if pool.is_closed() {
+        return task::refuse(executor, future);
+    }
+    // SAFETY: a pool is retired only after its tasks have completed, and the bounds allow any thread.
+    let (runnable, handle) = unsafe { task::new(executor, future) };
+    // SAFETY: the caller's reference keeps the pool alive.
+    unsafe { executor.schedule(runnable, Reason::Spawned) };
+    handle
+}
+
+impl Handle {
+    /// The handle of the runtime that the calling thread belongs to.
+    ///
+    /// # Panics
+    ///
+    /// Outside a runtime; [`try_current`](Self::try_current) does not.
+    #[must_use]
+    #[track_caller]
+    pub fn current() -> Self {
+        Self::try_current().expect(NO_RUNTIME)
+    }
+
+    /// The handle of the runtime that the calling thread belongs to.
+    ///
+    /// # Errors
+    ///
+    /// Of the kind [`NotFound`](io::ErrorKind::NotFound) outside a runtime.
+    pub fn try_current() -> io::Result<Self> {
+        context::with_pool(|pool| pool.map(|pool| Self { pool: PoolRef::clone(pool) }))
+            .ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, NO_RUNTIME))
+    }
+
+    /// Spawns a task.
+    ///
+    /// Once the runtime is shut down, the future is dropped and the handle gives an error for which
+    /// [`is_refused`](crate::task::JoinError::is_refused) holds.
+    pub fn spawn<F>(&self, future: F) -> JoinHandle<F::Output>
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
+        spawn_on(&self.pool, future)
+    }
+
+    /// Runs a closure that blocks; see [`spawn_blocking`](crate::task::spawn_blocking).
+    pub fn spawn_blocking<F, R>(&self, f: F) -> JoinHandle<R>
+    where
+        F: FnOnce() -> R + Send + 'static,
+        R: Send + 'static,
+    {
+        submit(&self.pool, self.pool.blocking_executor(), Call::new(f, self.clone()))
+    }
+
+    /// Drives a future on the calling thread; see [`Runtime::block_on`](crate::Runtime::block_on).
+    ///
+    /// If the runtime is shut down meanwhile, the future goes on: its sockets then give errors, and timers go on
+    /// working.
+    ///
+    /// # Panics
+    ///
+    /// From inside a runtime, unless in [`block_in_place`](crate::task::block_in_place) or
+    /// [`spawn_blocking`](crate::task::spawn_blocking).
+    #[track_caller]
+    pub fn block_on<F: Future>(&self, future: F) -> F::Output {
+        context::assert_outside();
+        scheduler::block_on(&self.pool, future)
+    }
+
+    /// Makes this the runtime that [`spawn`], timers and sockets on this thread belong to, until the guard is dropped.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let runtime = tress_runtime::Runtime::new()?;
+    /// let guard = runtime.handle().enter();
+    /// let task = tress_runtime::spawn(async { 7 });
+    /// drop(guard);
+    /// assert_eq!(runtime.block_on(task).unwrap(), 7);
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    pub fn enter(&self) -> EnterGuard {
+        EnterGuard { _entered: context::enter(PoolRef::clone(&self.pool)) }
+    }
+
+    /// Figures about the runtime.
+    #[must_use]
+    pub fn metrics(&self) -> RuntimeMetrics {
+        RuntimeMetrics::new(PoolRef::clone(&self.pool))
+    }
+}
+
+impl fmt::Debug for Handle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Handle").field("pool", &self.pool).finish()
+    }
+}
+
+const NO_RUNTIME: &str = "there is no tress runtime on this thread: \
+     call this from a task, inside `Runtime::block_on`, or under `Handle::enter`";

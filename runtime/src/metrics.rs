@@ -1,0 +1,111 @@
+//! Figures about a running runtime.
+
+use std::fmt;
+use std::time::Duration;
+
+use crate::primitive::sync::atomic::Ordering;
+use crate::scheduler::{Counters, PoolRef};
+
+/// Figures about a runtime, read while it runs.
+///
+/// Each is read by itself, without stopping anybody: together they need not fit exactly.
+///
+/// # Examples
+///
+/// ```
+/// let runtime = tress_runtime::Runtime::new()?;
+/// let metrics = runtime.handle().metrics();
+/// assert_eq!(metrics.live_tasks(), 0);
+/// assert!(metrics.workers().len() >= 1);
+/// # Ok::<(), std::io::Error>(())
+/// ```
+#[derive(Clone)]
+pub struct RuntimeMetrics {
+    pool: PoolRef,
+}
+
+/// Figures about one worker, counted since its start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct WorkerMetrics {
+    /// Polls of tasks.
+    pub polls: u64,
+    /// Times that it went to sleep.
+    pub parks: u64,
+    /// Times that somebody woke it for work.
+    pub unparks: u64,
+    /// Times that it stole from another's queue.
+    pub steals: u64,
+    /// Tasks that it stole.
+    pub stolen_tasks: u64,
+    /// Events of sockets that it delivered.
+    pub events: u64,
+    /// Times that it did what a stuck worker did not get round to.
+    pub takeovers: u64,
+    /// Time that it was not asleep, up to its last look at the clock.
+    pub busy: Duration,
+    /// Tasks in its queue.
+    pub queued: usize,
+    /// Sockets that belong to its reactor.
+    pub sockets: usize,
+}
+
+impl RuntimeMetrics {
+    pub(crate) fn new(pool: PoolRef) -> Self {
+        Self { pool }
+    }
+
+    /// Tasks that have been spawned and have not ended.
+    #[must_use]
+    pub fn live_tasks(&self) -> u64 {
+        self.pool.live_tasks()
+    }
+
+    /// Tasks that have been spawned so far.
+    #[must_use]
+    pub fn spawned_tasks(&self) -> u64 {
+        let by_workers: u64 = self.pool.remotes.iter().map(|remote| remote.counters.spawned.read()).sum();
+        by_workers + self.pool.foreign_spawned.load(Ordering::Relaxed)
+    }
+
+    /// Tasks that wait for any worker to take them.
+    #[must_use]
+    pub fn injected_tasks(&self) -> usize {
+        self.pool.injector.len()
+    }
+
+    /// Figures about each worker.
+    #[must_use]
+    pub fn workers(&self) -> Vec<WorkerMetrics> {
+        let figures = |remote: &crossbeam_utils::CachePadded<_>| WorkerMetrics::new(remote);
+        self.pool.workers().iter().map(figures).collect()
+    }
+}
+
+impl WorkerMetrics {
+    fn new(remote: &crate::scheduler::Remote) -> Self {
+        let Counters { polls, parks, unparks, steals, stolen_tasks, events, takeovers, busy_ns, .. } =
+            &remote.counters;
+        Self {
+            polls: polls.read(),
+            parks: parks.read(),
+            unparks: unparks.read(),
+            steals: steals.read(),
+            stolen_tasks: stolen_tasks.read(),
+            events: events.read(),
+            takeovers: takeovers.read(),
+            busy: Duration::from_nanos(busy_ns.read()),
+            queued: remote.stealer.len(),
+            sockets: remote.reactor().map_or(0, |reactor| reactor.registered()),
+        }
+    }
+}
+
+impl fmt::Debug for RuntimeMetrics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RuntimeMetrics")
+            .field("live_tasks", &self.live_tasks())
+            .field("workers", &self.workers())
+            .finish()
+    }
+}
