@@ -114,7 +114,7 @@ pub(crate) const WORKLOADS: &[Workload] = &[
         unit: "bytes/task",
         better: Better::Lower,
         peers: RUNTIMES,
-        about: "resident memory of 1M pending tasks with a 64-byte future each",
+        about: "resident memory of 1M (250k when quick) pending tasks with a 64-byte future each",
     },
     Workload {
         name: "echo",

@@ -58,12 +58,14 @@ fn local<R: Rt>(runtime: &R, request: &SampleRequest) -> Result<Sample, String> 
         ("ping_pong", "slot") => Ok(workload::ping_pong_slot(runtime, window)),
         ("ping_pong", "oneshot") => Ok(workload::ping_pong_oneshot(runtime, window)),
         ("fork_join", _) => Ok(workload::fork_join(runtime, window)),
-        ("idle_memory", _) => Ok(workload::idle_memory(runtime)),
+        ("idle_memory", _) => {
+            Ok(workload::idle_memory(runtime, if request.is_quick { 250_000 } else { 1_000_000 }))
+        }
         (workload, variant) => Err(format!("no workload `{workload}` with a variant `{variant}`")),
     }
 }
 
-const QUICK: Window = Window { warm_up: Duration::from_millis(100), measure: Duration::from_millis(300) };
+const QUICK: Window = Window { warm_up: Duration::from_millis(50), measure: Duration::from_millis(200) };
 const FULL: Window = Window { warm_up: Duration::from_millis(300), measure: Duration::from_millis(1000) };
 
 const SAMPLE_PREFIX: &str = "sample ";

@@ -23,7 +23,8 @@ struct Connection {
 }
 
 impl ClosedLoop {
-    /// Opens the connections; nothing is sent yet. Every reply has `reply_len_bytes`.
+    /// Opens the connections, with one round trip on each before the next, so that the listener's backlog does not overflow. Every reply
+    /// has `reply_len_bytes`.
     pub(super) fn connect(
         address: SocketAddr,
         connections: usize,
@@ -32,9 +33,13 @@ impl ClosedLoop {
     ) -> io::Result<Self> {
         let poller = Poller::new()?;
         let mut opened = Vec::with_capacity(connections);
+        let mut reply = vec![0; reply_len_bytes];
         for token in 0..connections {
-            let stream = TcpStream::connect(address)?;
+            let mut stream = TcpStream::connect(address)?;
             stream.set_nodelay(true)?;
+            stream.set_read_timeout(Some(SILENCE_LIMIT))?;
+            stream.write_all(request)?;
+            stream.read_exact(&mut reply)?;
             stream.set_nonblocking(true)?;
             poller.register(&stream, token)?;
             opened.push(Connection { stream, received_bytes: 0 });
@@ -103,7 +108,7 @@ impl Connection {
 /// Sends one request on a connection of its own and returns the length of the whole reply, which must be a 200 with the plaintext.
 pub(super) fn http_reply_len_bytes(address: SocketAddr, request: &[u8]) -> io::Result<usize> {
     let mut stream = TcpStream::connect(address)?;
-    stream.set_read_timeout(Some(Duration::from_secs(5)))?;
+    stream.set_read_timeout(Some(SILENCE_LIMIT))?;
     stream.write_all(request)?;
     let mut reply = Vec::new();
     let mut buffer = [0; 1024];
@@ -125,3 +130,4 @@ pub(super) fn http_reply_len_bytes(address: SocketAddr, request: &[u8]) -> io::R
 }
 
 const BUFFER_LEN_BYTES: usize = 4096;
+const SILENCE_LIMIT: Duration = Duration::from_secs(5);

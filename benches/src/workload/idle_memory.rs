@@ -8,18 +8,18 @@ use std::time::Duration;
 use crate::clock::{Sample, Stopwatch, resident_len_bytes};
 use crate::peer::Rt;
 
-/// One op is one task; its value is resident bytes, its CPU time that of spawning it and of its one poll.
-pub(crate) fn idle_memory<R: Rt>(runtime: &R) -> Sample {
+/// One op is one of the `tasks`; its value is resident bytes, its CPU time that of spawning it and of its one poll.
+pub(crate) fn idle_memory<R: Rt>(runtime: &R, tasks: usize) -> Sample {
     runtime.block_on(async {
-        R::spawn(async {
+        R::spawn(async move {
             // What the runtime allocates once is not counted.
             spawn_and_wait::<R>(WARM_UP_TASKS, 0).await;
             let before_bytes = resident_len_bytes();
             let stopwatch = Stopwatch::start();
-            spawn_and_wait::<R>(TASKS, WARM_UP_TASKS).await;
+            spawn_and_wait::<R>(tasks, WARM_UP_TASKS).await;
             let spent = stopwatch.spent();
             let grown_bytes = resident_len_bytes().saturating_sub(before_bytes);
-            Sample { value: grown_bytes as f64 / TASKS as f64, ..Sample::per_op(spent, TASKS as u64) }
+            Sample { value: grown_bytes as f64 / tasks as f64, ..Sample::per_op(spent, tasks as u64) }
         })
         .await
     })
@@ -63,6 +63,5 @@ const _: () = assert!(size_of::<Idle>() == 64, "the future that is measured has 
 /// Tasks that were polled once; the spawner waits for it.
 static PENDING: AtomicUsize = AtomicUsize::new(0);
 
-const TASKS: usize = 1_000_000;
 const WARM_UP_TASKS: usize = 10_000;
 const TASKS_PER_BATCH: usize = 10_000;

@@ -74,4 +74,4 @@ async fn one_pair<R: Rt>() {
 
 const PAIRS: usize = 1000;
 const ROUNDS_PER_PAIR: usize = 200;
-const ONESHOT_ROUNDS_PER_BATCH: usize = 50;
+const ONESHOT_ROUNDS_PER_BATCH: usize = 20;
