@@ -2,17 +2,18 @@
 
 #![expect(unsafe_code, reason = "uses memory that it allocates")]
 
+mod stress;
+
 use std::alloc::Layout;
 use std::cell::Cell;
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{HashMap, HashSet};
 use std::ptr::NonNull;
 use std::sync::mpsc;
 use std::thread;
 
 use super::size_class::{MAX_BYTES, SizeClass};
 use super::*;
-use crate::primitive::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use crate::primitive::sync::{Arc, Mutex, MutexGuard};
+use crate::primitive::sync::atomic::{AtomicUsize, Ordering};
 
 /// A slot that is filled with a pattern while it is live, so that two users of one byte show.
 #[derive(Debug)]
@@ -70,35 +71,20 @@ impl Drop for Frame {
     }
 }
 
-/// Numbers that depend on the seed only (SplitMix64).
-#[derive(Debug)]
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
-    }
-
-    fn below(&mut self, end: usize) -> usize {
-        (self.next() % end as u64) as usize
-    }
-
-    fn kind(&mut self) -> Kind {
-        if self.below(2) == 0 { Kind::Task } else { Kind::Raw }
-    }
-}
-
 fn layout(size: usize, align: usize) -> Layout {
     Layout::from_size_align(size, align).expect("a small power of two")
 }
 
-/// Held by tests that look at process-wide counts.
-fn alone() -> MutexGuard<'static, ()> {
-    static ALONE: Mutex<()> = Mutex::new(());
-    ALONE.lock()
+/// Allocates until every one of these slots has come out again. What came home is handed out before new memory is, but
+/// an adopted heap may hold slots of other tests.
+fn assert_reused(layout: Layout, kind: Kind, mut awaited: HashSet<NonNull<u8>>) {
+    let mut frames = Vec::new();
+    while !awaited.is_empty() {
+        assert!(frames.len() < 20_000, "{} slots are lost", awaited.len());
+        let frame = Frame::new(layout, kind, 1);
+        awaited.remove(&frame.ptr);
+        frames.push(frame);
+    }
 }
 
 /// Whether frames come from pages in this build.
@@ -187,8 +173,7 @@ fn remote_frees_come_home() {
     let before: HashSet<_> = frames.iter().map(|frame| frame.ptr).collect();
     // The thread's exit flushes what is left in its batch.
     thread::spawn(move || drop(frames)).join().expect("frames are intact");
-    let after: Vec<_> = (0..1000).map(|n| Frame::new(layout(3000, 8), Kind::Task, n as u8)).collect();
-    assert_eq!(after.iter().filter(|frame| before.contains(&frame.ptr)).count(), 1000);
+    assert_reused(layout(3000, 8), Kind::Task, before);
 }
 
 #[test]
@@ -207,49 +192,43 @@ fn flush_sends_a_batch_home() {
         ended.recv().expect_err("the test only hangs up");
     });
     wait.recv().expect("the thread sends");
-    assert_eq!(Frame::new(layout(2500, 8), Kind::Raw, 1).ptr, ptr);
+    assert_reused(layout(2500, 8), Kind::Raw, HashSet::from([ptr]));
     drop(end);
     thread.join().expect("the thread frees a frame");
 }
 
 #[test]
-fn heaps_of_exited_threads_are_adopted() {
-    let _alone = alone();
-    let before = stats();
-    let mut left = Vec::new();
-    for n in 0..300 {
-        let kept = thread::spawn(move || {
-            let mut frames: Vec<_> =
-                (0..1000).map(|_| Frame::new(layout(1024, 8), Kind::Task, n as u8)).collect();
-            frames.pop()
-        });
-        left.push(kept.join().expect("the thread allocates"));
+fn a_late_remote_free_goes_straight_home() {
+    if !POOLED {
+        return;
     }
-    let after = stats();
-    // Without adoption: 300 heaps with 16 pages each. Other tests of this process run meanwhile.
-    assert!(after.heaps - before.heaps < 100, "{before:?} {after:?}");
-    assert!(after.pages - before.pages < 1000, "{before:?} {after:?}");
+    thread_local! {
+        static BEFORE: Cell<Option<Frame>> = const { Cell::new(None) };
+        static AFTER: Cell<Option<Frame>> = const { Cell::new(None) };
+    }
+    let frames = [(); 3].map(|()| Frame::new(layout(3500, 8), Kind::Raw, 1));
+    let ptrs: HashSet<_> = frames.iter().map(|frame| frame.ptr).collect();
+    thread::spawn(|| {
+        let [before, now, after] = frames;
+        // One of these is destroyed after the pool's own exit, whatever the order is.
+        BEFORE.set(Some(before));
+        drop(now);
+        AFTER.set(Some(after));
+    })
+    .join()
+    .expect("the thread frees frames");
+    assert_reused(layout(3500, 8), Kind::Raw, ptrs);
 }
 
 #[test]
-fn a_producer_and_a_consumer_run_in_bounded_memory() {
-    let _alone = alone();
-    const TOTAL: usize = if POOLED { 10_000_000 } else { 100_000 };
-    const CHUNK: usize = 1000;
-    let before = stats();
-    let (send, receive) = mpsc::sync_channel::<Vec<Frame>>(4);
-    let consumer = thread::spawn(move || receive.iter().map(|frames| frames.len()).sum::<usize>());
-    let mut random = Random(1);
-    for _ in 0..TOTAL / CHUNK {
-        let chunk =
-            (0..CHUNK).map(|n| Frame::new(layout(16 + 16 * random.below(12), 8), Kind::Task, n as u8));
-        send.send(chunk.collect()).expect("the consumer runs to the end");
+fn a_burst_is_reused() {
+    if !POOLED {
+        return;
     }
-    drop(send);
-    assert_eq!(consumer.join().expect("frames are intact"), TOTAL);
-    let after = stats();
-    // Without reuse: 17,000 pages. Other tests of this process run meanwhile.
-    assert!(after.pages - before.pages < 1000, "{before:?} {after:?}");
+    let burst: Vec<_> = (0..2000).map(|_| Frame::new(layout(3300, 8), Kind::Raw, 1)).collect();
+    let ptrs = burst.iter().map(|frame| frame.ptr).collect();
+    drop(burst);
+    assert_reused(layout(3300, 8), Kind::Raw, ptrs);
 }
 
 #[test]
@@ -263,45 +242,6 @@ fn a_scan_sees_every_live_task_slot() {
     assert!(tasks.iter().all(|task| seen.contains_key(&task.ptr)));
     assert!(!seen.contains_key(&raw.ptr));
     assert!(seen.values().all(|times| *times == 1));
-}
-
-#[test]
-fn a_scan_may_run_while_others_allocate_and_free() {
-    let stop = Arc::new(AtomicBool::new(false));
-    let threads: Vec<_> = (0..3)
-        .map(|seed| {
-            let stop = stop.clone();
-            thread::spawn(move || {
-                let mut random = Random(seed);
-                let mut frames = VecDeque::new();
-                while !stop.load(Ordering::Relaxed) {
-                    let size = if random.below(16) == 0 { 6000 } else { random.below(2000) };
-                    frames.push_back(Frame::new(layout(size, 8), Kind::Task, seed as u8));
-                    if frames.len() > 100 {
-                        frames.swap_remove_back(random.below(100));
-                    }
-                }
-            })
-        })
-        .collect();
-    for _ in 0..300 {
-        let mut live = 0;
-        for_each_task_slot(&mut |slot| {
-            // SAFETY: the first word of a `Task` slot is an initialised atomic while the scan runs.
-            let word: &AtomicUsize = unsafe { slot.cast().as_ref() };
-            // What the task module does: take a reference if there is one, and give it up.
-            if word.load(Ordering::Relaxed) == 1
-                && word.compare_exchange(1, 1, Ordering::AcqRel, Ordering::Relaxed).is_ok()
-            {
-                live += 1;
-            }
-        });
-        assert!(live < 1_000_000);
-    }
-    stop.store(true, Ordering::Relaxed);
-    for thread in threads {
-        thread.join().expect("frames are intact");
-    }
 }
 
 #[test]
@@ -343,49 +283,4 @@ fn a_thread_may_allocate_and_free_while_it_exits() {
     }
     drop(send);
     assert_eq!(receive.iter().count(), 4);
-}
-
-#[test]
-fn seeded_stress() {
-    const THREADS: usize = 4;
-    let steps = if cfg!(debug_assertions) { 30_000 } else { 300_000 };
-    let seed = std::env::var("TRESS_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(42);
-    println!("TRESS_SEED={seed}");
-    let (senders, receivers): (Vec<_>, Vec<_>) = (0..THREADS).map(|_| mpsc::channel::<Frame>()).unzip();
-    let threads: Vec<_> = receivers
-        .into_iter()
-        .enumerate()
-        .map(|(me, inbox)| {
-            let senders = senders.clone();
-            thread::spawn(move || {
-                let mut random = Random(seed + me as u64);
-                let mut mine = Vec::new();
-                for step in 0..steps {
-                    match random.below(8) {
-                        0..=3 => {
-                            let size =
-                                if random.below(64) == 0 { random.below(20_000) } else { random.below(600) };
-                            let shifts = if random.below(32) == 0 { 14 } else { 7 };
-                            let align = 1 << random.below(shifts);
-                            mine.push(Frame::new(layout(size, align), random.kind(), step as u8));
-                        }
-                        4 | 5 if !mine.is_empty() => drop(mine.swap_remove(random.below(mine.len()))),
-                        6 if !mine.is_empty() => {
-                            let frame = mine.swap_remove(random.below(mine.len()));
-                            // A peer that is done drops it right here.
-                            let _ = senders[random.below(THREADS)].send(frame);
-                        }
-                        _ => mine.extend(inbox.try_iter().skip(random.below(3))),
-                    }
-                    if random.below(1000) == 0 {
-                        flush();
-                    }
-                }
-            })
-        })
-        .collect();
-    drop(senders);
-    for thread in threads {
-        thread.join().expect("frames are intact");
-    }
 }
