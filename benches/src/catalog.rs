@@ -40,7 +40,8 @@ impl Better {
 /// The variant of a workload that has only one.
 pub(crate) const PLAIN: &str = "default";
 
-const RUNTIMES: &[Peer] = &[Peer::Tokio, Peer::TokioMimalloc, Peer::TokioCurrentThread, Peer::Smol];
+const RUNTIMES: &[Peer] =
+    &[Peer::Tress, Peer::Tokio, Peer::TokioMimalloc, Peer::TokioCurrentThread, Peer::Smol];
 
 const SERVERS: &[Peer] =
     &[Peer::Tokio, Peer::TokioMimalloc, Peer::TokioCurrentThread, Peer::Smol, Peer::Epoll];

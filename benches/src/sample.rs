@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::cli::SampleRequest;
 use crate::clock::{Sample, Window};
-use crate::peer::{Peer, Rt, Smol, Tokio};
+use crate::peer::{Peer, Rt, Smol, Tokio, Tress};
 use crate::{load, workload};
 
 /// Runs the sample and prints `sample VALUE CPU_PER_OP_NS`.
@@ -13,10 +13,13 @@ pub(crate) fn run(request: &SampleRequest) -> ExitCode {
     watchdog(SAMPLE_LIMIT);
     let result = match request.peer {
         _ if load::is_server_workload(&request.workload) => load::sample(request),
+        Peer::Tress => Tress::start()
+            .map_err(|error| format!("tress does not start: {error}"))
+            .and_then(|runtime| local(&runtime, request)),
         Peer::Tokio | Peer::TokioMimalloc => local(&Tokio::multi_thread(), request),
         Peer::TokioCurrentThread => local(&Tokio::current_thread(), request),
         Peer::Smol => local(&Smol::start(), request),
-        Peer::Tress | Peer::Epoll | Peer::Nginx => Err(format!("{} runs no tasks", request.peer.name())),
+        Peer::Epoll | Peer::Nginx => Err(format!("{} runs no tasks", request.peer.name())),
     };
     match result {
         Ok(sample) => {

@@ -4,6 +4,7 @@ mod epoll;
 mod nginx;
 mod smol;
 mod tokio;
+mod tress;
 
 use std::io;
 use std::net::SocketAddr;
@@ -14,6 +15,7 @@ pub(crate) use self::epoll::EpollServer;
 pub(crate) use self::nginx::{Nginx, nginx_path};
 pub(crate) use self::smol::Smol;
 pub(crate) use self::tokio::Tokio;
+pub(crate) use self::tress::Tress;
 use crate::allocator;
 
 /// One of the things that are compared.
