@@ -22,16 +22,24 @@ pub struct JoinError {
 }
 
 enum Kind {
-    Panicked(Box<dyn Any + Send + 'static>),
+    Panicked(Payload),
     Aborted,
     #[expect(dead_code, reason = "made by stop tokens")]
     Stopped,
     Refused,
 }
 
+/// What a task panicked with. The lock is what makes it `Sync`, so that the error fits into a `Box<dyn Error + Sync>`
+/// and an `io::Error`: a payload need not be.
+#[expect(
+    clippy::disallowed_types,
+    reason = "no protocol: the lock is never contended and outside of every model"
+)]
+struct Payload(std::sync::Mutex<Box<dyn Any + Send + 'static>>);
+
 impl JoinError {
     pub(crate) fn panicked(id: Id, payload: Box<dyn Any + Send + 'static>) -> Self {
-        Self { id, kind: Kind::Panicked(payload) }
+        Self { id, kind: Kind::Panicked(Payload::new(payload)) }
     }
 
     pub(crate) fn aborted(id: Id) -> Self {
@@ -96,19 +104,38 @@ impl JoinError {
     /// The error itself, if it is of another kind.
     pub fn try_into_panic(self) -> Result<Box<dyn Any + Send + 'static>, Self> {
         match self.kind {
-            Kind::Panicked(payload) => Ok(payload),
+            Kind::Panicked(payload) => Ok(payload.into_inner()),
             kind => Err(Self { id: self.id, kind }),
         }
     }
 }
 
-impl Kind {
-    fn message(&self) -> Option<&str> {
-        let Self::Panicked(payload) = self else { return None };
+#[expect(clippy::disallowed_types, reason = "see the type")]
+impl Payload {
+    fn new(payload: Box<dyn Any + Send + 'static>) -> Self {
+        Self(std::sync::Mutex::new(payload))
+    }
+
+    fn into_inner(self) -> Box<dyn Any + Send + 'static> {
+        self.0.into_inner().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+
+    /// The text, if that is what it is.
+    fn message(&self) -> Option<String> {
+        let payload = self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         payload
             .downcast_ref::<&'static str>()
-            .copied()
-            .or_else(|| payload.downcast_ref::<String>().map(String::as_str))
+            .map(|message| (*message).to_owned())
+            .or_else(|| payload.downcast_ref::<String>().cloned())
+    }
+}
+
+impl Kind {
+    fn message(&self) -> Option<String> {
+        match self {
+            Self::Panicked(payload) => payload.message(),
+            _ => None,
+        }
     }
 }
 
@@ -144,3 +171,9 @@ impl fmt::Debug for JoinError {
 }
 
 impl std::error::Error for JoinError {}
+
+impl From<JoinError> for std::io::Error {
+    fn from(error: JoinError) -> Self {
+        Self::other(error)
+    }
+}
