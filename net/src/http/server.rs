@@ -1,0 +1,235 @@
+//! What a server is configured with.
+
+use std::error::Error;
+use std::fmt;
+use std::future::{Future, IntoFuture};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::{Request, Response};
+use http_body::Body;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::Service;
+
+use super::live::Connections;
+use super::serving::{AcceptLoop, Serving};
+use crate::socket::TcpListener;
+
+/// Serves HTTP/1.1 on the connections of a listener.
+///
+/// The service is cloned for each connection. Awaiting the returned [`Server`] serves until the future of
+/// [`with_graceful_shutdown`](Server::with_graceful_shutdown) is done, or for good.
+///
+/// What is on by default: keep-alive, `TCP_NODELAY`, a time limit for request heads (which is also how long a
+/// connection may stay idle), a size limit for request heads. What is not limited is the request's body: wrap it in
+/// [`Limited`](super::body::Limited) to bound its size, and its reads in [`tress_runtime::time::timeout`] to bound
+/// their time.
+///
+/// Requests that are not HTTP get status 400, heads that are too large 431 (targets that are too long 414), and the
+/// connection is closed. If the service gives an error or panics, its connection is closed; others are not affected.
+///
+/// # Examples
+///
+/// ```
+/// use std::convert::Infallible;
+/// use tress::http::{self, Request, Response, body::{Full, Incoming}, service_fn};
+/// use tress::net::{TcpListener, TcpStream};
+///
+/// async fn hello(_: Request<Incoming>) -> Result<Response<Full<&'static [u8]>>, Infallible> {
+///     Ok(Response::new(Full::new(b"hello")))
+/// }
+///
+/// # #[tress::main(worker_threads = 2)]
+/// # async fn main() -> std::io::Result<()> {
+/// let listener = TcpListener::bind("127.0.0.1:0").await?;
+/// let address = listener.local_addr()?;
+/// let server = http::serve(listener, service_fn(hello)).with_graceful_shutdown(async move {
+///     let client = TcpStream::connect(address).await.unwrap();
+///     client.write_all(b"GET / HTTP/1.1\r\nhost: here\r\n\r\n").await.unwrap();
+///     let mut status = [0; 15];
+///     client.read_exact(&mut status).await.unwrap();
+///     assert_eq!(&status, b"HTTP/1.1 200 OK");
+/// });
+/// server.await
+/// # }
+/// ```
+pub fn serve<S>(listener: TcpListener, service: S) -> Server<S> {
+    Server {
+        listener,
+        service,
+        http: http1::Builder::new(),
+        connections: Connections::new(),
+        header_read_timeout: Some(HEADER_READ_TIMEOUT),
+        max_header_bytes: MAX_HEADER_BYTES,
+        max_connections: usize::MAX,
+        nodelay: true,
+        shutdown: None,
+        shutdown_timeout: None,
+    }
+}
+
+/// A server before it runs: see [`serve`]. Await it to run it.
+#[must_use = "a server does nothing unless awaited"]
+pub struct Server<S> {
+    listener: TcpListener,
+    service: S,
+    http: http1::Builder,
+    connections: Arc<Connections>,
+    header_read_timeout: Option<Duration>,
+    max_header_bytes: usize,
+    max_connections: usize,
+    nodelay: bool,
+    shutdown: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
+    shutdown_timeout: Option<Duration>,
+}
+
+impl<S> Server<S> {
+    /// Limits the time that a client may take to send a request's head, from the end of the request before it: it also
+    /// closes idle connections. `None` for no limit.
+    pub fn header_read_timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
+        self.header_read_timeout = timeout.into();
+        self
+    }
+
+    /// Limits the size of a request's head (and of chunked trailers) in bytes; larger ones get status 431.
+    pub fn max_header_bytes(mut self, bytes: usize) -> Self {
+        self.max_header_bytes = bytes;
+        self
+    }
+
+    /// Limits the number of a request's header fields; more get status 431. Another number than hyper's default costs
+    /// an allocation for each request.
+    pub fn max_headers(mut self, fields: usize) -> Self {
+        self.http.max_headers(fields);
+        self
+    }
+
+    /// Says whether a connection may carry more than one request.
+    pub fn keep_alive(mut self, enabled: bool) -> Self {
+        self.http.keep_alive(enabled);
+        self
+    }
+
+    /// Limits the number of connections. At the limit the server accepts no more until one ends; clients wait in the
+    /// listener's backlog.
+    ///
+    /// # Panics
+    ///
+    /// If the limit is zero.
+    pub fn max_connections(mut self, limit: usize) -> Self {
+        assert!(limit > 0, "a server needs at least one connection");
+        self.max_connections = limit;
+        self
+    }
+
+    /// Says whether small writes are sent at once.
+    pub fn nodelay(mut self, enabled: bool) -> Self {
+        self.nodelay = enabled;
+        self
+    }
+
+    /// Says whether the responses to pipelined requests are written together.
+    pub fn pipeline_flush(mut self, enabled: bool) -> Self {
+        self.http.pipeline_flush(enabled);
+        self
+    }
+
+    /// Stops serving when `signal` is done: the server accepts no more connections, answers the requests that have
+    /// arrived, closes each connection when it has nothing in flight, and returns when all are closed.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # use tress::{http, net::TcpListener};
+    /// # async fn serve<S, B>(listener: TcpListener, service: S) -> std::io::Result<()>
+    /// # where
+    /// #     S: hyper::service::Service<http::Request<http::body::Incoming>, Response = http::Response<B>>,
+    /// #     S: Clone + Send + 'static,
+    /// #     S::Future: Send,
+    /// #     S::Error: std::error::Error + Send + Sync,
+    /// #     B: http::body::Body<Data: Send, Error: std::error::Error + Send + Sync> + Send + 'static,
+    /// # {
+    /// let ctrl_c = async {
+    ///     // Without a handler for the signal, it ends the process by itself.
+    ///     let _ = tress::signal::ctrl_c().await;
+    /// };
+    /// http::serve(listener, service).with_graceful_shutdown(ctrl_c).await
+    /// # }
+    /// ```
+    pub fn with_graceful_shutdown(mut self, signal: impl Future<Output = ()> + Send + 'static) -> Self {
+        self.shutdown = Some(Box::pin(signal));
+        self
+    }
+
+    /// Limits how long a graceful shutdown waits: connections that are still busy then are closed. Without this it
+    /// waits for as long as it takes.
+    pub fn shutdown_timeout(mut self, timeout: Duration) -> Self {
+        self.shutdown_timeout = Some(timeout);
+        self
+    }
+
+    /// A view of how many connections are open, for metrics.
+    pub fn connection_count(&self) -> ConnectionCount {
+        ConnectionCount(Arc::clone(&self.connections))
+    }
+}
+
+impl<S, B> IntoFuture for Server<S>
+where
+    S: Service<Request<Incoming>, Response = Response<B>> + Clone + Send + 'static,
+    S::Future: Send + 'static,
+    S::Error: Into<Box<dyn Error + Send + Sync>>,
+    B: Body + Send + 'static,
+    B::Data: Send,
+    B::Error: Into<Box<dyn Error + Send + Sync>>,
+{
+    type Output = std::io::Result<()>;
+    type IntoFuture = Serving;
+
+    fn into_future(mut self) -> Serving {
+        self.http.header_read_timeout(self.header_read_timeout).max_header_size(self.max_header_bytes);
+        self.http.writev(true);
+        let connections = Arc::clone(&self.connections);
+        let accept_loop = AcceptLoop {
+            listener: self.listener,
+            service: self.service,
+            http: self.http,
+            connections: self.connections,
+            header_timeout: self.header_read_timeout.is_some(),
+            max_connections: self.max_connections,
+            nodelay: self.nodelay,
+        };
+        Serving::new(connections, Box::pin(accept_loop.run(self.shutdown, self.shutdown_timeout)))
+    }
+}
+
+impl<S> fmt::Debug for Server<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Server")
+            .field("listener", &self.listener)
+            .field("http", &self.http)
+            .field("header_read_timeout", &self.header_read_timeout)
+            .field("max_header_bytes", &self.max_header_bytes)
+            .field("max_connections", &self.max_connections)
+            .field("nodelay", &self.nodelay)
+            .field("shutdown_timeout", &self.shutdown_timeout)
+            .finish_non_exhaustive()
+    }
+}
+
+/// How many connections a server has open: see [`Server::connection_count`].
+#[derive(Debug, Clone)]
+pub struct ConnectionCount(Arc<Connections>);
+
+impl ConnectionCount {
+    /// The number of open connections.
+    #[must_use]
+    pub fn now(&self) -> usize {
+        self.0.live()
+    }
+}
+
+const HEADER_READ_TIMEOUT: Duration = Duration::from_secs(10);
+const MAX_HEADER_BYTES: usize = 64 * 1024;

@@ -1,0 +1,98 @@
+//! Signals of the operating system.
+
+use std::fmt;
+use std::future::Future;
+use std::io::{self, Read};
+use std::os::unix::net::UnixStream;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use signal_hook::SigId;
+use signal_hook::consts::SIGINT;
+use signal_hook::low_level::{pipe, unregister};
+use tress_runtime::leaf::Wait;
+use tress_runtime::reactor::{Direction, Interest};
+
+use crate::socket::registered::Registered;
+
+/// Waits for the next ctrl-c (`SIGINT`).
+///
+/// The signal is caught from the call on, not only from the first poll. Each call makes a waiter of its own, and a
+/// signal reaches all of them. From the first call on, ctrl-c no longer ends the process by itself, even when no
+/// waiter is left.
+///
+/// # Errors
+///
+/// The future gives an error if there was no current runtime when it was made, or no descriptor was to be had.
+///
+/// # Cancel safety
+///
+/// Dropping it consumes no signal of other waiters.
+///
+/// # Examples
+///
+/// ```no_run
+/// #[tress::main]
+/// async fn main() -> std::io::Result<()> {
+///     println!("press ctrl-c");
+///     tress::signal::ctrl_c().await?;
+///     println!("good bye");
+///     Ok(())
+/// }
+/// ```
+pub fn ctrl_c() -> CtrlC {
+    CtrlC { waiter: Waiter::new(SIGINT).map_err(Some), wait: Wait::new("ctrl-c") }
+}
+
+/// The future of [`ctrl_c`].
+#[must_use = "futures do nothing unless awaited"]
+pub struct CtrlC {
+    waiter: Result<Waiter, Option<io::Error>>,
+    wait: Wait,
+}
+
+impl Future for CtrlC {
+    type Output = io::Result<()>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        match &mut this.waiter {
+            Ok(waiter) => waiter.poll(cx, &mut this.wait),
+            Err(error) => Poll::Ready(Err(error.take().expect("a finished future is not polled again"))),
+        }
+    }
+}
+
+impl fmt::Debug for CtrlC {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CtrlC").finish_non_exhaustive()
+    }
+}
+
+/// One end of a socket pair; the signal handler writes a byte to the other.
+struct Waiter {
+    handler: SigId,
+    pipe: Registered<mio::net::UnixStream>,
+}
+
+impl Waiter {
+    fn new(signal: i32) -> io::Result<Self> {
+        let (read_end, write_end) = UnixStream::pair()?;
+        read_end.set_nonblocking(true)?;
+        let pipe = Registered::new(mio::net::UnixStream::from_std(read_end), Interest::READABLE)?;
+        let handler = pipe::register(signal, write_end)?;
+        Ok(Self { handler, pipe })
+    }
+
+    fn poll(&self, cx: &mut Context<'_>, wait: &mut Wait) -> Poll<io::Result<()>> {
+        let mut source = self.pipe.source();
+        let mut bytes = [0; 16];
+        self.pipe.registration().poll_io(cx, Direction::Read, wait, || source.read(&mut bytes)).map_ok(drop)
+    }
+}
+
+impl Drop for Waiter {
+    fn drop(&mut self) {
+        unregister(self.handler);
+    }
+}
