@@ -1,0 +1,94 @@
+//! Which path gives what.
+
+use std::convert::Infallible;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use futures_util::stream;
+use tress::http::body::{BodyExt, BoxBody, Bytes, Either, Full, Incoming, StreamBody};
+use tress::http::{HeaderValue, Method, Request, Response, StatusCode, header};
+use tress::time::timeout;
+
+use crate::{files, page};
+
+pub(crate) type Failure = Box<dyn std::error::Error + Send + Sync>;
+/// Short bodies without an allocation for the box, and streamed ones.
+pub(crate) type Body = Either<Full<Bytes>, BoxBody<Bytes, Failure>>;
+
+/// What the requests share.
+pub(crate) struct Site {
+    started: Instant,
+    requests: AtomicU64,
+    directory: Option<PathBuf>,
+}
+
+impl Site {
+    pub(crate) fn new(directory: Option<PathBuf>) -> Self {
+        Self { started: Instant::now(), requests: AtomicU64::new(0), directory }
+    }
+
+    pub(crate) fn requests(&self) -> u64 {
+        self.requests.load(Ordering::Relaxed)
+    }
+
+    pub(crate) async fn answer(
+        self: Arc<Self>,
+        request: Request<Incoming>,
+    ) -> Result<Response<Body>, Infallible> {
+        self.requests.fetch_add(1, Ordering::Relaxed);
+        let path = request.uri().path();
+        let is_known = matches!(path, "/" | "/plaintext" | "/json" | "/stats.json" | "/echo");
+        let file = path.strip_prefix("/files/").filter(|_| self.directory.is_some());
+        let allowed: &[Method] =
+            if path == "/echo" { &[Method::POST, Method::PUT] } else { &[Method::GET, Method::HEAD] };
+        if !is_known && file.is_none() {
+            return Ok(status(StatusCode::NOT_FOUND));
+        }
+        if !allowed.contains(request.method()) {
+            let mut response = status(StatusCode::METHOD_NOT_ALLOWED);
+            let methods = if path == "/echo" { "POST, PUT" } else { "GET, HEAD" };
+            response.headers_mut().insert(header::ALLOW, HeaderValue::from_static(methods));
+            return Ok(response);
+        }
+        Ok(match (path, file, &self.directory) {
+            ("/plaintext", ..) => full("text/plain; charset=utf-8", "Hello, World!"),
+            ("/json", ..) => full("application/json", r#"{"message":"Hello, World!"}"#),
+            ("/", ..) => full("text/html; charset=utf-8", page::HTML),
+            ("/stats.json", ..) => {
+                full("application/json", page::stats(self.started.elapsed(), self.requests()))
+            }
+            ("/echo", ..) => echo(request.into_body()),
+            (_, Some(file), Some(directory)) => files::serve(directory, file).await,
+            _ => status(StatusCode::NOT_FOUND),
+        })
+    }
+}
+
+/// A short response of this content type.
+pub(crate) fn full(content_type: &'static str, body: impl Into<Bytes>) -> Response<Body> {
+    let mut response = Response::new(Either::Left(Full::new(body.into())));
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+    response
+}
+
+/// A response that says no more than its status.
+pub(crate) fn status(status: StatusCode) -> Response<Body> {
+    let mut response = full("text/plain; charset=utf-8", format!("{status}\n"));
+    *response.status_mut() = status;
+    response
+}
+
+/// Sends the request's body back while it comes in; a client that stalls loses its connection.
+fn echo(body: Incoming) -> Response<Body> {
+    let frames = stream::try_unfold(body, |mut body| async {
+        match timeout(STALL_TIMEOUT, body.frame()).await? {
+            Some(frame) => Ok::<_, Failure>(Some((frame?, body))),
+            None => Ok(None),
+        }
+    });
+    Response::new(Either::Right(BodyExt::boxed(StreamBody::new(frames))))
+}
+
+const STALL_TIMEOUT: Duration = Duration::from_secs(30);
