@@ -13,7 +13,7 @@ use crate::executor::{Reason, Runnable};
 use crate::primitive::sync::Arc;
 use crate::primitive::sync::atomic::Ordering;
 use crate::reactor::Reactor;
-use crate::scheduler::{Local, Pool, PoolRef};
+use crate::scheduler::{Local, Parker, Pool, PoolRef};
 use crate::time::TimeDriver;
 
 /// What a run loop shows to the code that it runs.
@@ -202,6 +202,13 @@ pub(crate) fn schedule_local(data: NonNull<()>, runnable: Runnable, reason: Reas
             Ok(())
         }
         None => Err(runnable),
+    })
+}
+
+/// Whether the thread is the worker with this parker.
+pub(crate) fn is_own_parker(parker: &Arc<Parker>) -> bool {
+    with_loop(|run_loop| {
+        run_loop.and_then(RunLoop::local).is_some_and(|local| Arc::ptr_eq(&local.remote().parker, parker))
     })
 }
 

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use crate::error::ShutdownError;
 use crate::primitive::sync::Arc;
-use crate::scheduler::{self, Config, PoolRef, Threads};
+use crate::scheduler::{self, Config, Threads};
 use crate::task::JoinHandle;
 use crate::{Builder, Handle, context};
 
@@ -136,18 +136,16 @@ impl Runtime {
         // A timeout beyond what the clock can count is none.
         let deadline = Instant::now().checked_add(timeout);
         let all_ended = self.threads.wait(0, deadline);
-        let deadline = if all_ended { None } else { Some(Instant::now()) };
-        let stuck = drop_tasks(pool, deadline);
+        // Without threads of the pool, only foreign ones can be in the middle of something, for a moment.
+        let patience = if all_ended { FOREIGN_WAKES } else { Duration::ZERO };
+        let left = scheduler::drop_tasks(pool, Instant::now() + patience);
         pool.close_drivers();
-        if all_ended { Ok(()) } else { Err(ShutdownError::new(stuck, self.threads.count())) }
+        if all_ended {
+            return Ok(());
+        }
+        let stuck = left.iter().filter(|task| task.is_running).map(|task| task.id).collect();
+        Err(ShutdownError::new(stuck, self.threads.count()))
     }
-}
-
-/// Drops what can be dropped, and names the rest.
-fn drop_tasks(pool: &PoolRef, deadline: Option<Instant>) -> Vec<crate::task::Id> {
-    // Without threads, only foreign ones can be in the middle of something, for a moment.
-    let deadline = deadline.or_else(|| Some(Instant::now() + FOREIGN_WAKES));
-    scheduler::drop_tasks(pool, deadline)
 }
 
 impl Drop for Runtime {

@@ -1,6 +1,7 @@
 //! What a pool is built with.
 
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
 use crate::primitive::sync::Arc;
@@ -27,10 +28,11 @@ pub(crate) struct Config {
 }
 
 impl Config {
-    /// Calls a hook, if there is one.
+    /// Calls a hook, if there is one. Its panic is reported by the panic hook and ends there.
+    #[inline]
     pub(crate) fn call(hook: Option<&Hook>) {
         if let Some(hook) = hook {
-            hook();
+            let _ = catch_unwind(AssertUnwindSafe(|| hook()));
         }
     }
 }

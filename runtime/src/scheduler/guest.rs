@@ -9,7 +9,6 @@ use std::time::Instant;
 
 use super::local::Local;
 use super::pool::PoolRef;
-use super::remote::Rouser;
 use crate::executor::Runnable;
 use crate::primitive::deque::Worker as Deque;
 use crate::primitive::sync::atomic::Ordering;
@@ -88,11 +87,7 @@ struct Seat(Local);
 
 impl Seat {
     fn take(pool: &PoolRef, index: usize, queue: Deque<Runnable>) -> Self {
-        let local = Local::new(PoolRef::clone(pool), index, queue);
-        if let Rouser::Guest(thread) = &local.remote().rouser {
-            *thread.lock() = Some(thread::current());
-        }
-        Self(local)
+        Self(Local::new(PoolRef::clone(pool), index, queue))
     }
 }
 
@@ -103,9 +98,6 @@ impl Drop for Seat {
         local.give_away();
         let remote = local.remote();
         remote.active.store(false, Ordering::Relaxed);
-        if let Rouser::Guest(thread) = &remote.rouser {
-            *thread.lock() = None;
-        }
         frame::flush();
         let queue = std::mem::replace(&mut self.0.queue, Deque::new_fifo());
         self.0.pool.guest_queues.lock().push((self.0.index, queue));
@@ -124,17 +116,17 @@ impl Local {
                     return output;
                 }
             }
-            let tick = self.next_tick();
-            if tick % self.pool.config.event_interval == 0 {
-                let now = Instant::now();
-                self.stopwatch.lap(now, tick, remote);
-                remote.publish_turn(self.pool.started_at, now);
-            }
             match self.pop() {
-                Some(runnable) => self.run(runnable),
+                Some(runnable) => {
+                    if self.run(runnable).is_multiple_of(self.pool.config.event_interval) {
+                        let now = Instant::now();
+                        self.stopwatch.lap(now, self.tick.get(), remote);
+                        remote.publish_turn(self.pool.started_at, now);
+                    }
+                }
                 None if root.woken.load(Ordering::Relaxed) => {}
                 None => {
-                    self.stopwatch.lap(Instant::now(), tick, remote);
+                    self.stopwatch.lap(Instant::now(), self.tick.get(), remote);
                     frame::flush();
                     remote.active.store(false, Ordering::Relaxed);
                     remote.counters.parks.add(1);

@@ -95,6 +95,11 @@ impl Idle {
         true
     }
 
+    /// A worker that has seen work on its way to sleep searches for it, however many do.
+    pub(crate) fn keep_searching(&self) {
+        self.searching.fetch_add(1, Ordering::Relaxed);
+    }
+
     /// A worker has found work; true if it was the last searcher. The caller then checks whether more is waiting that
     /// a notifier did not announce because it saw this searcher; the fence pairs with the one in `claim_one`.
     #[must_use]

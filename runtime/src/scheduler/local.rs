@@ -101,9 +101,9 @@ impl Local {
         self.index >= self.pool.config.workers
     }
 
-    /// Starts a turn of the run loop: counts it and publishes the count.
+    /// Counts a poll that is about to start, and publishes the count.
     #[inline]
-    pub(crate) fn next_tick(&self) -> u32 {
+    fn next_tick(&self) -> u32 {
         let tick = self.tick.get().wrapping_add(1);
         self.tick.set(tick);
         self.remote().tick.store(tick, Ordering::Relaxed);
@@ -173,9 +173,10 @@ impl Local {
         None
     }
 
-    /// Runs one task, and those that it hands over to.
+    /// Runs one task, and those that it hands over to. Returns the number of the poll.
     #[inline]
-    pub(crate) fn run(&self, runnable: Runnable) {
+    pub(crate) fn run(&self, runnable: Runnable) -> u32 {
+        let tick = self.next_tick();
         coop::refill();
         let mut transfer = runnable.run();
         let mut in_a_row = 0;
@@ -189,6 +190,7 @@ impl Local {
             coop::refill();
             transfer = next.into_runnable().run();
         }
+        tick
     }
 
     /// Drops everything that is queued here, and what those drops queue.

@@ -19,9 +19,10 @@ mod worker;
 pub(crate) use self::config::{Config, Hook};
 pub(crate) use self::guest::block_on;
 pub(crate) use self::local::Local;
+pub(crate) use self::parker::Parker;
 pub(crate) use self::pool::{Pool, PoolRef};
 pub(crate) use self::remote::{Counters, Remote};
-pub(crate) use self::shutdown::{Threads, drop_tasks};
+pub(crate) use self::shutdown::{Left, Threads, drop_tasks};
 pub(crate) use self::start::start;
 
 use std::time::Duration;

@@ -244,11 +244,41 @@ impl Deref for PoolOwner {
 impl Drop for PoolOwner {
     fn drop(&mut self) {
         self.close();
-        super::shutdown::drop_tasks(self, None);
         self.close_drivers();
+        let remains = Remains(self.pool);
+        if super::shutdown::drop_tasks(self, Instant::now()).is_empty() {
+            return remains.retire();
+        }
+        // A task is in the middle of something: perhaps this very drop is part of its own, or a foreign thread is
+        // about to queue it. Somebody else has to wait for that. If there can be no thread, the pool is leaked.
+        let reaper = std::thread::Builder::new().name("tress-reaper".into());
+        let _ = reaper.spawn(move || remains.reap());
+    }
+}
+
+/// A pool that nobody owns any more, but tasks of which have not ended.
+struct Remains(NonNull<Pool>);
+
+// SAFETY: a `Pool` is `Send` and `Sync`.
+unsafe impl Send for Remains {}
+
+impl Remains {
+    /// Waits until the last task has ended.
+    fn reap(self) {
+        loop {
+            // SAFETY: the pool is freed by `retire` only.
+            let pool = unsafe { self.0.as_ref() };
+            if super::shutdown::drop_tasks(pool, Instant::now() + LOAD_IS_OLD).is_empty() {
+                return self.retire();
+            }
+        }
+    }
+
+    /// Frees the pool when nobody can be looking at it any more.
+    fn retire(self) {
         // SAFETY: the pointer is that of a leaked box, and nobody gets at it any more except those whom the retiring
-        // waits for.
-        let pool = unsafe { Box::from_raw(self.pool.as_ptr()) };
+        // waits for: threads that were about to hand over a task when its last reference to the pool went.
+        let pool = unsafe { Box::from_raw(self.0.as_ptr()) };
         epoch::retire(pool);
     }
 }

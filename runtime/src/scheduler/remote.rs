@@ -7,7 +7,6 @@ use super::parker::Parker;
 use crate::executor::Runnable;
 use crate::primitive::deque::Stealer;
 use crate::primitive::sync::Arc;
-use crate::primitive::sync::Mutex;
 use crate::primitive::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use crate::reactor::Reactor;
 use crate::time::TimeDriver;
@@ -17,7 +16,7 @@ use crate::time::TimeDriver;
 pub(crate) struct Remote {
     pub(crate) stealer: Stealer<Runnable>,
     pub(crate) next_task: NextTask,
-    pub(crate) parker: Parker,
+    pub(crate) parker: Arc<Parker>,
     pub(crate) rouser: Rouser,
     /// Counts polls. Written by the owner only; tells a worker that is stuck from one that is busy.
     pub(crate) tick: AtomicU32,
@@ -37,8 +36,8 @@ pub(crate) struct Remote {
 pub(crate) enum Rouser {
     /// A worker waits in its reactor.
     Worker { reactor: Arc<Reactor>, timers: Arc<TimeDriver> },
-    /// A guest waits as a parked thread.
-    Guest(Mutex<Option<std::thread::Thread>>),
+    /// A guest is roused by whoever wakes the future that it drives; nobody else does.
+    Guest,
 }
 
 /// Numbers about a worker. Each is written by the owner only.
@@ -80,11 +79,11 @@ impl Counter {
 }
 
 impl Remote {
-    pub(crate) fn new(stealer: Stealer<Runnable>, rouser: Rouser) -> Self {
+    pub(crate) fn new(stealer: Stealer<Runnable>, parker: Arc<Parker>, rouser: Rouser) -> Self {
         Self {
             stealer,
             next_task: NextTask::new(),
-            parker: Parker::new(),
+            parker,
             rouser,
             tick: AtomicU32::new(0),
             turned_at: AtomicU64::new(0),
@@ -97,16 +96,10 @@ impl Remote {
 
     /// Makes the worker's current or next park return.
     pub(crate) fn unpark(&self) {
-        if self.parker.notify() {
-            match &self.rouser {
-                Rouser::Worker { reactor, .. } => reactor.unpark(),
-                Rouser::Guest(thread) => {
-                    let thread = thread.lock().clone();
-                    if let Some(thread) = thread {
-                        thread.unpark();
-                    }
-                }
-            }
+        if self.parker.notify()
+            && let Rouser::Worker { reactor, .. } = &self.rouser
+        {
+            reactor.unpark();
         }
     }
 
@@ -114,7 +107,7 @@ impl Remote {
     pub(crate) fn reactor(&self) -> Option<&Arc<Reactor>> {
         match &self.rouser {
             Rouser::Worker { reactor, .. } => Some(reactor),
-            Rouser::Guest(_) => None,
+            Rouser::Guest => None,
         }
     }
 
@@ -122,7 +115,7 @@ impl Remote {
     pub(crate) fn timers(&self) -> Option<&Arc<TimeDriver>> {
         match &self.rouser {
             Rouser::Worker { timers, .. } => Some(timers),
-            Rouser::Guest(_) => None,
+            Rouser::Guest => None,
         }
     }
 

@@ -9,17 +9,14 @@ use crate::task::{self, Id, ToShutdown};
 
 /// Drops every task of a closed pool that is not being polled.
 ///
-/// Returns the tasks that are: those whose poll does not end. With a deadline it waits for them until then; without
-/// one, there must be no threads of the pool left, and it waits only for foreign threads that are in the middle of a
-/// wake.
-pub(crate) fn drop_tasks(pool: &Pool, deadline: Option<Instant>) -> Vec<Id> {
+/// Tries until the deadline, and returns the tasks that were left.
+pub(crate) fn drop_tasks(pool: &Pool, deadline: Instant) -> Vec<Left> {
     loop {
         drop_queued(pool);
         let mut busy = Vec::new();
         task::for_each(pool.data(), |task| {
-            let id = task.id();
             if task.shut_down() == ToShutdown::Busy {
-                busy.push(id);
+                busy.push(Left { id: task.id(), is_running: task.state().load().is_running() });
             }
         });
         if busy.is_empty() {
@@ -27,11 +24,19 @@ pub(crate) fn drop_tasks(pool: &Pool, deadline: Option<Instant>) -> Vec<Id> {
         }
         // What is queued by now, or will be in a moment, can still be dropped.
         drop_queued(pool);
-        match deadline {
-            Some(deadline) if Instant::now() >= deadline => return busy,
-            _ => std::thread::sleep(RETRY),
+        if Instant::now() >= deadline {
+            return busy;
         }
+        std::thread::sleep(RETRY);
     }
+}
+
+/// A task that could not be dropped.
+#[derive(Debug)]
+pub(crate) struct Left {
+    pub(crate) id: Id,
+    /// Its poll, or its drop, has not returned; otherwise somebody is about to queue it.
+    pub(crate) is_running: bool,
 }
 
 /// Drops what stands in the pool's queues.

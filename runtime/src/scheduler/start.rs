@@ -5,6 +5,7 @@ use std::thread;
 
 use super::config::Config;
 use super::local::Local;
+use super::parker::Parker;
 use super::pool::{GUESTS, Pool, PoolOwner, PoolRef};
 use super::remote::{Remote, Rouser};
 use super::shutdown::Threads;
@@ -12,7 +13,7 @@ use crate::blocking::BlockingPool;
 use crate::context;
 use crate::executor::Runnable;
 use crate::primitive::deque::Worker as Deque;
-use crate::primitive::sync::{Arc, Mutex};
+use crate::primitive::sync::Arc;
 use crate::reactor::Reactor;
 use crate::time::TimeDriver;
 
@@ -23,15 +24,15 @@ pub(crate) fn start(config: Config, threads: &Arc<Threads>) -> io::Result<PoolRe
     for index in 0..config.workers {
         let queue: Deque<Runnable> = Deque::new_fifo();
         let reactor = Reactor::new(index)?;
-        let unpark = Arc::clone(&reactor);
-        let timers = TimeDriver::new(Box::new(move || unpark.unpark()));
-        remotes.push(Remote::new(queue.stealer(), Rouser::Worker { reactor, timers }));
+        let parker = Arc::new(Parker::new());
+        let timers = TimeDriver::new(rouse(&parker, &reactor));
+        remotes.push(Remote::new(queue.stealer(), parker, Rouser::Worker { reactor, timers }));
         queues.push(queue);
     }
     let mut guests = Vec::with_capacity(GUESTS);
     for index in config.workers..config.workers + GUESTS {
         let queue: Deque<Runnable> = Deque::new_fifo();
-        remotes.push(Remote::new(queue.stealer(), Rouser::Guest(Mutex::new(None))));
+        remotes.push(Remote::new(queue.stealer(), Arc::new(Parker::new()), Rouser::Guest));
         guests.push((index, queue));
     }
     let blocking = BlockingPool::new(&config, threads);
@@ -44,6 +45,16 @@ pub(crate) fn start(config: Config, threads: &Arc<Threads>) -> io::Result<PoolRe
         }
     }
     Ok(pool)
+}
+
+/// Makes a worker that sleeps look at its timers again. The worker itself, being awake, will do so anyway.
+fn rouse(parker: &Arc<Parker>, reactor: &Arc<Reactor>) -> Box<dyn Fn() + Send + Sync> {
+    let (parker, reactor) = (Arc::clone(parker), Arc::clone(reactor));
+    Box::new(move || {
+        if !context::is_own_parker(&parker) && parker.notify() {
+            reactor.unpark();
+        }
+    })
 }
 
 fn start_worker(

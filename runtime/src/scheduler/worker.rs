@@ -16,22 +16,18 @@ impl Local {
         let queue_interval = self.pool.config.queue_interval;
         self.begin(Instant::now());
         while !self.pool.is_closed() {
-            let tick = self.next_tick();
-            if tick % event_interval == 0 {
-                self.maintain();
-            }
-            let runnable = if tick % queue_interval == 0 {
+            let runnable = if self.tick.get().is_multiple_of(queue_interval) {
                 self.pop_injector().or_else(|| self.pop())
             } else {
                 self.pop().or_else(|| self.pop_injector())
             };
             match runnable.or_else(|| self.search()) {
-                Some(runnable) => self.run_found(runnable),
-                None => {
-                    // Nothing was polled in this turn.
-                    self.tick.set(tick.wrapping_sub(1));
-                    self.park();
+                Some(runnable) => {
+                    if self.run_found(runnable).is_multiple_of(event_interval) {
+                        self.maintain();
+                    }
                 }
+                None => self.park(),
             }
         }
         self.drain();
@@ -39,7 +35,7 @@ impl Local {
 
     /// Runs a task, after the duties of somebody who has found work.
     #[inline]
-    fn run_found(&self, runnable: Runnable) {
+    fn run_found(&self, runnable: Runnable) -> u32 {
         if self.searching.get() {
             self.stop_searching();
         }
@@ -47,7 +43,7 @@ impl Local {
             self.fresh.set(false);
             self.pool.ensure_sentinel();
         }
-        self.run(runnable);
+        self.run(runnable)
     }
 
     /// Stops counting as a searcher. The last one checks that nobody relied on it in vain.
@@ -137,6 +133,9 @@ impl Local {
         // 3: look once more.
         if self.is_work_left() {
             self.leave_sleepers();
+            if !self.searching.replace(true) {
+                self.pool.idle.keep_searching();
+            }
             // A holder of the watch may have retired meanwhile, in the belief that this worker slept.
             self.fresh.set(true);
             return;
