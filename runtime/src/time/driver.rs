@@ -35,8 +35,13 @@ impl TimeDriver {
     /// sleeps, a `SeqCst` fence belongs before that question, and one between the sleeper's announcement and its look
     /// at the deadline.
     pub(crate) fn new(unpark: Box<dyn Fn() + Send + Sync>) -> Arc<Self> {
+        Self::starting_at(clock::now(), unpark)
+    }
+
+    /// Makes a driver whose tick zero is at `start`.
+    pub(super) fn starting_at(start: Instant, unpark: Box<dyn Fn() + Send + Sync>) -> Arc<Self> {
         Arc::new(Self {
-            clock: Clock::new(clock::now()),
+            clock: Clock::new(start),
             next_tick: AtomicU64::new(NOTHING),
             shared: Mutex::new(Shared { wheel: Wheel::new(), closed: false }),
             unpark,

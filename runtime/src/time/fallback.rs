@@ -5,10 +5,11 @@
 
 use std::thread;
 
+use super::bell::Bell;
 use super::clock;
 use super::driver::TimeDriver;
 use crate::primitive::sync::atomic::{AtomicBool, Ordering};
-use crate::primitive::sync::{Arc, Condvar, Mutex, OnceLock};
+use crate::primitive::sync::{Arc, Mutex, OnceLock};
 
 /// The process-wide driver, or `None` if its thread cannot be started now.
 pub(super) fn driver() -> Option<Arc<TimeDriver>> {
@@ -57,36 +58,5 @@ fn serve(driver: &TimeDriver, bell: &Bell) {
     loop {
         driver.process(clock::now());
         bell.wait(driver);
-    }
-}
-
-/// How an earlier deadline reaches the thread.
-#[derive(Default)]
-struct Bell {
-    rung: Mutex<bool>,
-    changed: Condvar,
-}
-
-impl Bell {
-    fn ring(&self) {
-        *self.rung.lock() = true;
-        self.changed.notify_one();
-    }
-
-    /// Sleeps until the driver's deadline, or a ring since the last wait.
-    ///
-    /// A deadline is published before the bell is rung, and read here with the bell's lock held: either it is seen, or
-    /// its ring comes after this sleep has begun and ends it.
-    fn wait(&self, driver: &TimeDriver) {
-        let mut rung = self.rung.lock();
-        if !*rung {
-            rung = match driver.next_deadline() {
-                None => self.changed.wait(rung),
-                Some(deadline) => {
-                    self.changed.wait_timeout(rung, deadline.saturating_duration_since(clock::now()))
-                }
-            };
-        }
-        *rung = false;
     }
 }

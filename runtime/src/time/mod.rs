@@ -10,6 +10,7 @@
 //! executor: where no runtime of tress is current, a thread of the process serves them. That thread is started by the
 //! first timer that needs it and sleeps for good while nothing is pending.
 
+mod bell;
 mod clock;
 mod driver;
 pub mod error;
