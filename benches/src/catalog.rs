@@ -44,12 +44,19 @@ const RUNTIMES: &[Peer] =
     &[Peer::Tress, Peer::Tokio, Peer::TokioMimalloc, Peer::TokioCurrentThread, Peer::Smol];
 
 const SERVERS: &[Peer] =
-    &[Peer::Tokio, Peer::TokioMimalloc, Peer::TokioCurrentThread, Peer::Smol, Peer::Epoll];
+    &[Peer::Tress, Peer::Tokio, Peer::TokioMimalloc, Peer::TokioCurrentThread, Peer::Smol, Peer::Epoll];
 
-const HTTP_SERVERS: &[Peer] =
-    &[Peer::Tokio, Peer::TokioMimalloc, Peer::TokioCurrentThread, Peer::Smol, Peer::Epoll, Peer::Nginx];
+const HTTP_SERVERS: &[Peer] = &[
+    Peer::Tress,
+    Peer::Tokio,
+    Peer::TokioMimalloc,
+    Peer::TokioCurrentThread,
+    Peer::Smol,
+    Peer::Epoll,
+    Peer::Nginx,
+];
 
-const HOSTAGE_SERVERS: &[Peer] = &[Peer::Tokio, Peer::Smol];
+const HOSTAGE_SERVERS: &[Peer] = &[Peer::Tress, Peer::Tokio, Peer::Smol];
 
 /// Every workload, in the order in which they run.
 pub(crate) const WORKLOADS: &[Workload] = &[

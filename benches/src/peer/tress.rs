@@ -1,15 +1,18 @@
 //! tress, as its documentation advises.
 
 use std::io;
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use tress_runtime::task::JoinHandle;
-use tress_runtime::{Builder, Runtime};
+use tress::net::{TcpListener, TcpStream};
+use tress::task::JoinHandle;
+use tress::{Builder, Runtime};
 
-use super::{Rt, WORKERS};
+use super::{Net, Rt, WORKERS};
+use crate::server::plaintext_service;
 
 /// A tress runtime.
 #[derive(Debug, Clone)]
@@ -37,19 +40,50 @@ impl Rt for Tress {
         F: Future + Send + 'static,
         F::Output: Send + 'static,
     {
-        Task(tress_runtime::spawn(future))
+        Task(tress::spawn(future))
     }
 
     fn spawn_detached<F: Future<Output = ()> + Send + 'static>(future: F) {
-        drop(tress_runtime::spawn(future));
+        drop(tress::spawn(future));
     }
 
     fn yield_now() -> impl Future<Output = ()> + Send {
-        tress_runtime::task::yield_now()
+        tress::task::yield_now()
     }
 
     fn sleep(duration: Duration) -> impl Future<Output = ()> + Send {
-        tress_runtime::time::sleep(duration)
+        tress::time::sleep(duration)
+    }
+}
+
+impl Net for Tress {
+    type Listener = TcpListener;
+    type Stream = TcpStream;
+
+    async fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+        TcpListener::bind(address).await
+    }
+
+    fn local_address(listener: &TcpListener) -> io::Result<SocketAddr> {
+        listener.local_addr()
+    }
+
+    async fn accept(listener: &TcpListener) -> io::Result<TcpStream> {
+        let (stream, _from) = listener.accept().await?;
+        stream.set_nodelay(true)?;
+        Ok(stream)
+    }
+
+    async fn read(stream: &mut TcpStream, buffer: &mut [u8]) -> io::Result<usize> {
+        stream.read(buffer).await
+    }
+
+    async fn write_all(stream: &mut TcpStream, bytes: &[u8]) -> io::Result<()> {
+        stream.write_all(bytes).await
+    }
+
+    async fn serve_http(listener: TcpListener) -> io::Result<()> {
+        tress::http::serve(listener, plaintext_service()).await
     }
 }
 

@@ -20,7 +20,7 @@ pub(crate) use self::plaintext::{PLAINTEXT, plaintext_service};
 pub(crate) use self::service::Service;
 use crate::cli::ServeRequest;
 use crate::clock::process_cpu;
-use crate::peer::{EpollServer, Nginx, Peer, Smol, Tokio};
+use crate::peer::{EpollServer, Nginx, Peer, Smol, Tokio, Tress};
 use crate::sample::watchdog;
 
 /// Serves until the parent closes this process's input.
@@ -59,6 +59,7 @@ fn serve(request: &ServeRequest) -> io::Result<()> {
 /// Binds, sends the address, and serves for ever.
 fn start(peer: Peer, service: Service, address: &mpsc::Sender<SocketAddr>) -> io::Result<()> {
     match peer {
+        Peer::Tress => service::serve(&Tress::start()?, service, address),
         Peer::Tokio | Peer::TokioMimalloc => service::serve(&Tokio::multi_thread(), service, address),
         Peer::TokioCurrentThread => service::serve(&Tokio::current_thread(), service, address),
         Peer::Smol => service::serve(&Smol::start(), service, address),
@@ -68,7 +69,7 @@ fn start(peer: Peer, service: Service, address: &mpsc::Sender<SocketAddr>) -> io
             let _ending = address.send(server.local_address()?);
             server.run()
         }
-        Peer::Tress | Peer::Nginx => Err(io::Error::other("does not serve this")),
+        Peer::Nginx => Err(io::Error::other("does not serve this")),
     }
 }
 
