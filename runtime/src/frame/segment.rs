@@ -38,6 +38,8 @@ pub(super) fn page_count() -> usize {
 /// The pages, and what is left of the newest segment.
 #[derive(Debug)]
 struct Pages {
+    /// Where the segments begin: what keeps a leak checker from reporting them.
+    segments: Vec<NonNull<u8>>,
     newest: [Option<Page>; Kind::COUNT],
     count: usize,
     uncut: *mut u8,
@@ -49,7 +51,8 @@ impl Pages {
         if self.uncut_pages == 0 {
             // SAFETY: the layout's size is not 0.
             self.uncut = unsafe { std::alloc::alloc(SEGMENT) };
-            self.uncut_pages = if self.uncut.is_null() { 0 } else { SEGMENT_PAGES };
+            self.segments.push(NonNull::new(self.uncut)?);
+            self.uncut_pages = SEGMENT_PAGES;
         }
         let base = NonNull::new(self.uncut)?;
         self.uncut_pages -= 1;
@@ -70,9 +73,14 @@ impl Pages {
 // SAFETY: the pointers are to memory that any thread may use under the lock around this.
 unsafe impl Send for Pages {}
 
-/// Every page, reachable for leak checkers: a segment begins with a page.
-static PAGES: Mutex<Pages> =
-    Mutex::new(Pages { newest: [None; Kind::COUNT], count: 0, uncut: ptr::null_mut(), uncut_pages: 0 });
+/// Every page.
+static PAGES: Mutex<Pages> = Mutex::new(Pages {
+    segments: Vec::new(),
+    newest: [None; Kind::COUNT],
+    count: 0,
+    uncut: ptr::null_mut(),
+    uncut_pages: 0,
+});
 
 /// Held by a scan, and to be held by whoever takes a page out of its list. Taken before [`PAGES`].
 static RELEASE: Mutex<()> = Mutex::new(());
