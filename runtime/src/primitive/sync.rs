@@ -44,10 +44,6 @@ pub(crate) use imp::MutexGuard;
 // Loom's locks return std's error.
 use std::sync::TryLockError;
 
-/// For process-wide state, which models leave out.
-#[cfg(not(tress_loom))]
-pub(crate) use std::sync::OnceLock;
-
 /// A mutual exclusion lock that ignores poisoning.
 #[derive(Debug, Default)]
 #[expect(clippy::disallowed_types, reason = "this is the wrapper that the lint points to")]
@@ -66,8 +62,21 @@ impl<T> Mutex<T> {
     }
 
     /// Blocks until the lock is free.
+    #[cfg(not(tress_sanitize))]
     pub(crate) fn lock(&self) -> MutexGuard<'_, T> {
         self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+
+    /// Waits until the lock is free, by trying: a sanitizer sees an attempt, which is inlined, but not the slow path of
+    /// `lock`, which is part of a standard library that is not instrumented.
+    #[cfg(tress_sanitize)]
+    pub(crate) fn lock(&self) -> MutexGuard<'_, T> {
+        loop {
+            match self.try_lock() {
+                Some(guard) => return guard,
+                None => super::thread::yield_now(),
+            }
+        }
     }
 
     /// Takes the lock if it is free.

@@ -8,49 +8,27 @@ use std::thread;
 use super::bell::Bell;
 use super::clock;
 use super::driver::TimeDriver;
-use crate::primitive::sync::atomic::{AtomicBool, Ordering};
-use crate::primitive::sync::{Arc, Mutex, OnceLock};
+use crate::primitive::sync::{Arc, Mutex};
+
+/// The process-wide driver, once its thread is there.
+static FALLBACK: Mutex<Option<Arc<TimeDriver>>> = Mutex::new(None);
 
 /// The process-wide driver, or `None` if its thread cannot be started now.
 pub(super) fn driver() -> Option<Arc<TimeDriver>> {
-    static FALLBACK: OnceLock<Fallback> = OnceLock::new();
-    let fallback = FALLBACK.get_or_init(Fallback::new);
-    fallback.ensure_thread().then(|| fallback.driver.clone())
+    let mut fallback = FALLBACK.lock();
+    if fallback.is_none() {
+        *fallback = start();
+    }
+    fallback.clone()
 }
 
-struct Fallback {
-    driver: Arc<TimeDriver>,
-    bell: Arc<Bell>,
-    /// Set once, under `start`, when the thread exists. Publishes nothing.
-    is_started: AtomicBool,
-    start: Mutex<()>,
-}
-
-impl Fallback {
-    fn new() -> Self {
-        let bell = Arc::new(Bell::default());
-        let ringer = bell.clone();
-        Self {
-            driver: TimeDriver::new(Box::new(move || ringer.ring())),
-            bell,
-            is_started: AtomicBool::new(false),
-            start: Mutex::new(()),
-        }
-    }
-
-    fn ensure_thread(&self) -> bool {
-        if self.is_started.load(Ordering::Relaxed) {
-            return true;
-        }
-        let _start = self.start.lock();
-        if !self.is_started.load(Ordering::Relaxed) {
-            let (driver, bell) = (self.driver.clone(), self.bell.clone());
-            let spawned =
-                thread::Builder::new().name("tress-timers".to_owned()).spawn(move || serve(&driver, &bell));
-            self.is_started.store(spawned.is_ok(), Ordering::Relaxed);
-        }
-        self.is_started.load(Ordering::Relaxed)
-    }
+fn start() -> Option<Arc<TimeDriver>> {
+    let bell = Arc::new(Bell::default());
+    let ringer = bell.clone();
+    let driver = TimeDriver::new(Box::new(move || ringer.ring()));
+    let served = driver.clone();
+    let thread = thread::Builder::new().name("tress-timers".to_owned()).spawn(move || serve(&served, &bell));
+    thread.is_ok().then_some(driver)
 }
 
 /// The thread: fires what is due, then sleeps until the next deadline or a ring.
