@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 use mio::{Registry, Token, Waker};
 
 use super::precise::{self, Step};
-use super::readiness::Flags;
 use super::slab::Slab;
+use super::snapshot::Flags;
 use crate::primitive::sync::{Arc, Mutex, MutexGuard};
 
 /// A worker's source of I/O events.
@@ -83,6 +83,7 @@ impl Reactor {
         &self.registry
     }
 
+    #[inline]
     pub(super) fn slab(&self) -> &Slab {
         &self.slab
     }

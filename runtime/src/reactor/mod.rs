@@ -2,6 +2,8 @@
 
 #[cfg(not(tress_loom))]
 mod driver;
+#[cfg(not(tress_loom))]
+mod operation;
 mod overflow;
 #[cfg(all(not(tress_loom), not(target_os = "linux")))]
 #[path = "imprecise.rs"]
@@ -9,10 +11,12 @@ mod precise;
 #[cfg(all(not(tress_loom), target_os = "linux"))]
 mod precise;
 mod readiness;
+mod ready;
 #[cfg(not(tress_loom))]
 mod registration;
 mod slab;
 mod slot;
+mod snapshot;
 #[cfg(tress_loom)]
 mod stand_in;
 
@@ -25,7 +29,7 @@ pub use ::mio::{self, Interest, event::Source};
 
 #[cfg(not(tress_loom))]
 pub(crate) use self::driver::{Driver, Events, Reactor};
-pub use self::readiness::{Direction, Ready};
+pub use self::ready::{Direction, Ready};
 #[cfg(not(tress_loom))]
 pub use self::registration::Registration;
 #[cfg(tress_loom)]

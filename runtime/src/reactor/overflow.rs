@@ -12,7 +12,8 @@ use std::mem;
 use std::task::Waker;
 
 use super::contain_panic;
-use super::readiness::{Armed, Direction};
+use super::readiness::Armed;
+use super::ready::Direction;
 use crate::primitive::sync::{Arc, Mutex};
 
 /// The overflow lists of one slot: nothing but a null pointer until first needed.

@@ -6,263 +6,9 @@
 //!
 //! What is not here: the wakers themselves (see `slot` and `overflow`).
 
-use std::fmt;
-
+use super::ready::Direction;
+use super::snapshot::{ANY_WAKING, Claim, Flags, GENERATION_SHIFT, RETIRED, SHUT_DOWN, Snapshot};
 use crate::primitive::sync::atomic::{AtomicU64, Ordering};
-
-/// One of the two directions in which a source can be ready.
-///
-/// # Examples
-///
-/// ```
-/// use tress_runtime::reactor::Direction;
-///
-/// assert_ne!(Direction::Read, Direction::Write);
-/// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Direction {
-    /// Receiving: reads, accepts.
-    Read,
-    /// Sending: writes, connects.
-    Write,
-}
-
-impl Direction {
-    /// Both of them.
-    pub(super) const ALL: [Self; 2] = [Self::Read, Self::Write];
-
-    const fn bit(self) -> u8 {
-        match self {
-            Self::Read => 0b01,
-            Self::Write => 0b10,
-        }
-    }
-
-    /// The flags that make this direction worth an attempt.
-    const fn ready_mask(self) -> u64 {
-        match self {
-            Self::Read => READABLE | READ_CLOSED | SHUT_DOWN,
-            Self::Write => WRITABLE | WRITE_CLOSED | SHUT_DOWN,
-        }
-    }
-
-    /// The flag that a full or empty buffer takes back.
-    const fn open_mask(self) -> u64 {
-        match self {
-            Self::Read => READABLE,
-            Self::Write => WRITABLE,
-        }
-    }
-
-    /// What an operation that would block has disproved.
-    const fn blocked_mask(self) -> u64 {
-        self.ready_mask() & !SHUT_DOWN
-    }
-
-    const fn registering(self) -> u64 {
-        REGISTERING << self.shift()
-    }
-
-    const fn waiting(self) -> u64 {
-        WAITING << self.shift()
-    }
-
-    const fn overflowing(self) -> u64 {
-        OVERFLOWING << self.shift()
-    }
-
-    const fn waking(self) -> u64 {
-        WAKING << self.shift()
-    }
-
-    const fn shift(self) -> u32 {
-        match self {
-            Self::Read => 8,
-            Self::Write => 12,
-        }
-    }
-}
-
-/// What a source was ready for at one moment.
-///
-/// It remembers the moment: [`Registration::clear_ready`](super::Registration::clear_ready) forgets the readiness only
-/// if no event has come since.
-///
-/// # Examples
-///
-/// ```no_run
-/// # async fn example(registration: tress_runtime::reactor::Registration) -> std::io::Result<()> {
-/// use tress_runtime::reactor::Direction;
-///
-/// let ready = registration.ready(Direction::Read, "a datagram").await?;
-/// assert!(ready.is_readable() || ready.is_read_closed());
-/// # Ok(()) }
-/// ```
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub struct Ready(Snapshot);
-
-impl Ready {
-    /// Whether a read is worth an attempt.
-    #[must_use]
-    pub const fn is_readable(self) -> bool {
-        self.0.0 & READABLE != 0
-    }
-
-    /// Whether a write is worth an attempt.
-    #[must_use]
-    pub const fn is_writable(self) -> bool {
-        self.0.0 & WRITABLE != 0
-    }
-
-    /// Whether the peer has ended its side.
-    #[must_use]
-    pub const fn is_read_closed(self) -> bool {
-        self.0.0 & READ_CLOSED != 0
-    }
-
-    /// Whether nothing more can be written.
-    #[must_use]
-    pub const fn is_write_closed(self) -> bool {
-        self.0.0 & WRITE_CLOSED != 0
-    }
-
-    /// Whether an event reported an error. Which one, the next operation says.
-    #[must_use]
-    pub const fn is_error(self) -> bool {
-        self.0.0 & ERROR != 0
-    }
-
-    pub(super) const fn snapshot(self) -> Snapshot {
-        self.0
-    }
-}
-
-impl fmt::Debug for Ready {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Ready")
-            .field("readable", &self.is_readable())
-            .field("writable", &self.is_writable())
-            .field("read_closed", &self.is_read_closed())
-            .field("write_closed", &self.is_write_closed())
-            .field("error", &self.is_error())
-            .finish()
-    }
-}
-
-/// What an event reports.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Flags(u64);
-
-impl Flags {
-    pub(super) const NONE: Self = Self(0);
-    pub(super) const READABLE: Self = Self(READABLE);
-    pub(super) const WRITABLE: Self = Self(WRITABLE);
-    pub(super) const READ_CLOSED: Self = Self(READ_CLOSED);
-    pub(super) const WRITE_CLOSED: Self = Self(WRITE_CLOSED);
-    /// An error concerns both directions: whichever tries first learns of it.
-    pub(super) const ERROR: Self = Self(ERROR | READABLE | WRITABLE);
-
-    /// These flags, and `other` if `condition` holds.
-    pub(super) const fn with(self, other: Self, condition: bool) -> Self {
-        Self(if condition { self.0 | other.0 } else { self.0 })
-    }
-}
-
-/// The word as it was at one moment.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) struct Snapshot(u64);
-
-impl Snapshot {
-    /// Whether an attempt in this direction is worth its system call.
-    pub(super) const fn is_ready(self, direction: Direction) -> bool {
-        self.0 & direction.ready_mask() != 0
-    }
-
-    /// Whether the runtime is gone.
-    pub(super) const fn is_shut_down(self) -> bool {
-        self.0 & SHUT_DOWN != 0
-    }
-
-    pub(super) const fn ready(self) -> Ready {
-        Ready(Self(self.0 & (TICK_MASK | FLAGS_MASK)))
-    }
-
-    const fn generation(self) -> u32 {
-        (self.0 >> GENERATION_SHIFT) as u32
-    }
-
-    const fn has(self, bits: u64) -> bool {
-        self.0 & bits != 0
-    }
-
-    /// The word with the flags that `seen` vouched for taken back, unless an event has come since.
-    const fn without(self, mask: u64, seen: Self) -> Self {
-        if (self.0 ^ seen.0) & TICK_MASK == 0 { Self(self.0 & !mask) } else { self }
-    }
-
-    /// The word as it is after an operation in `direction` would have blocked.
-    const fn after(self, direction: Direction, blocked: Option<Self>) -> Self {
-        match blocked {
-            Some(seen) => self.without(direction.blocked_mask(), seen),
-            None => self,
-        }
-    }
-
-    const fn with_next_tick(self) -> Self {
-        Self((self.0 & !TICK_MASK) | (self.0.wrapping_add(TICK_ONE) & TICK_MASK))
-    }
-
-    /// Takes the waiters of `direction` into `claim`, if nobody else is waking it at the moment.
-    const fn claim(self, direction: Direction, claim: &mut Claim) -> Self {
-        if self.has(direction.waking()) || !self.has(direction.waiting() | direction.overflowing()) {
-            return self;
-        }
-        if self.has(direction.waiting()) {
-            claim.cell |= direction.bit();
-        }
-        if self.has(direction.overflowing()) {
-            claim.overflow |= direction.bit();
-        }
-        Self((self.0 & !(direction.waiting() | direction.overflowing())) | direction.waking())
-    }
-}
-
-impl fmt::Debug for Snapshot {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Snapshot")
-            .field("generation", &self.generation())
-            .field("tick", &((self.0 & TICK_MASK) >> TICK_SHIFT))
-            .field("write", &format_args!("{:#06b}", (self.0 >> Direction::Write.shift()) & 0xf))
-            .field("read", &format_args!("{:#06b}", (self.0 >> Direction::Read.shift()) & 0xf))
-            .field("flags", &format_args!("{:#010b}", self.0 & 0xff))
-            .finish()
-    }
-}
-
-/// Waiters that the holder of WAKING has to wake: per direction the one in the cell, and those in the overflow list.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Claim {
-    cell: u8,
-    overflow: u8,
-}
-
-impl Claim {
-    pub(super) const fn cell(self, direction: Direction) -> bool {
-        self.cell & direction.bit() != 0
-    }
-
-    pub(super) const fn overflow(self, direction: Direction) -> bool {
-        self.overflow & direction.bit() != 0
-    }
-
-    const fn any(self, direction: Direction) -> bool {
-        (self.cell | self.overflow) & direction.bit() != 0
-    }
-
-    const fn is_empty(self) -> bool {
-        self.cell | self.overflow == 0
-    }
-}
 
 /// What [`Readiness::transition_to_registering`] did.
 #[derive(Debug, PartialEq, Eq)]
@@ -339,15 +85,7 @@ impl ShutDown {
     }
 }
 
-/// The state word.
-///
-/// | bits | values | written by |
-/// |---|---|---|
-/// | 0–5 | READABLE, WRITABLE, READ_CLOSED, WRITE_CLOSED, ERROR, SHUT_DOWN | set by deliverers and `close`, cleared by pollers |
-/// | 7 | RETIRED | set by the registration's drop, cleared by the last deliverer in the slot |
-/// | 8–11, 12–15 | REGISTERING, WAITING, OVERFLOWING, WAKING of reading, of writing | pollers, deliverers |
-/// | 16–31 | tick, plus one with each event | deliverers |
-/// | 32–63 | generation, plus one when the registration ends | the registration's drop |
+/// The state word; [`snapshot`](super::snapshot) says what its bits mean and who writes them.
 ///
 /// It publishes the waker cells of its slot; which transition pairs with which is said beside each.
 #[derive(Debug)]
@@ -362,9 +100,12 @@ impl Readiness {
 
     /// Looks.
     ///
-    /// Relaxed: an old value costs a needless attempt, or the next transition corrects it.
+    /// Acquire pairs with the Release of [`transition_to_ready`](Self::transition_to_ready): an attempt made because of
+    /// an event comes after what the event reports. An old value costs a needless attempt, or the next transition
+    /// corrects it.
+    #[inline]
     pub(super) fn load(&self) -> Snapshot {
-        Snapshot(self.0.load(Ordering::Relaxed))
+        Snapshot(self.0.load(Ordering::Acquire))
     }
 
     /// A free slot becomes a registration that is ready for `flags`; returns its generation.
@@ -380,9 +121,9 @@ impl Readiness {
     /// An event arrives: sets flags, takes those who wait for them.
     ///
     /// Acquire pairs with the Release of [`transition_to_waiting`](Self::transition_to_waiting): the waker that we are
-    /// about to use was written before.
+    /// about to use was written before. Release pairs with [`load`](Self::load).
     pub(super) fn transition_to_ready(&self, generation: u32, flags: Flags) -> Delivery {
-        self.update(Ordering::Acquire, |word| {
+        self.update(Ordering::AcqRel, |word| {
             if word.generation() != generation {
                 return (None, Delivery::Stale);
             }
@@ -552,7 +293,7 @@ impl Readiness {
 
     /// Applies `step` to the word until it sticks, and returns its outcome; `None` leaves the word alone.
     fn update<T>(&self, order: Ordering, mut step: impl FnMut(Snapshot) -> (Option<Snapshot>, T)) -> T {
-        let mut word = self.load();
+        let mut word = Snapshot(self.0.load(Ordering::Relaxed));
         loop {
             let (next, outcome) = step(word);
             let Some(next) = next else { return outcome };
@@ -563,25 +304,3 @@ impl Readiness {
         }
     }
 }
-
-const READABLE: u64 = 1 << 0;
-const WRITABLE: u64 = 1 << 1;
-const READ_CLOSED: u64 = 1 << 2;
-const WRITE_CLOSED: u64 = 1 << 3;
-const ERROR: u64 = 1 << 4;
-const SHUT_DOWN: u64 = 1 << 5;
-const FLAGS_MASK: u64 = READABLE | WRITABLE | READ_CLOSED | WRITE_CLOSED | ERROR | SHUT_DOWN;
-
-const RETIRED: u64 = 1 << 7;
-
-/// Per direction, shifted by [`Direction::shift`].
-const REGISTERING: u64 = 1 << 0;
-const WAITING: u64 = 1 << 1;
-const OVERFLOWING: u64 = 1 << 2;
-const WAKING: u64 = 1 << 3;
-const ANY_WAKING: u64 = Direction::Read.waking() | Direction::Write.waking();
-
-const TICK_SHIFT: u32 = 16;
-const TICK_ONE: u64 = 1 << TICK_SHIFT;
-const TICK_MASK: u64 = 0xffff << TICK_SHIFT;
-const GENERATION_SHIFT: u32 = 32;

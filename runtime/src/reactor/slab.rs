@@ -6,8 +6,8 @@
 
 use std::sync::OnceLock;
 
-use super::readiness::Flags;
 use super::slot::{Delivered, Slot};
+use super::snapshot::Flags;
 use crate::primitive::sync::Mutex;
 use crate::primitive::sync::atomic::{AtomicUsize, Ordering};
 
@@ -96,6 +96,7 @@ impl Slab {
     }
 
     /// A live registration's slot.
+    #[inline]
     pub(super) fn slot(&self, key: Key) -> &Slot {
         self.at(key.index)
     }
@@ -147,10 +148,12 @@ impl Slab {
         Ok(())
     }
 
+    #[inline]
     fn at(&self, index: usize) -> &Slot {
         self.find(index).expect("slots that were handed out exist")
     }
 
+    #[inline]
     fn find(&self, index: usize) -> Option<&Slot> {
         let (chunk, offset) = locate(index);
         self.chunks.get(chunk)?.get()?.get(offset)

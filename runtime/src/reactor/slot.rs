@@ -11,9 +11,9 @@ use std::task::Waker;
 
 use super::contain_panic;
 use super::overflow::Overflow;
-use super::readiness::{
-    Armed, Claim, Delivery, Direction, Flags, Readiness, Registering, Retired, Snapshot, Woken,
-};
+use super::readiness::{Armed, Delivery, Readiness, Registering, Retired, Woken};
+use super::ready::Direction;
+use super::snapshot::{Claim, Flags, Snapshot};
 use crate::primitive::cell::UnsafeCell;
 
 /// A registration's state.
@@ -61,6 +61,7 @@ impl Slot {
         self.readiness.transition_to_allocated(flags)
     }
 
+    #[inline]
     pub(super) fn load(&self) -> Snapshot {
         self.readiness.load()
     }

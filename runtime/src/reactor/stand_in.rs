@@ -3,8 +3,8 @@
 use std::io;
 use std::time::Instant;
 
-use super::readiness::Flags;
 use super::slab::{Key, Slab};
+use super::snapshot::Flags;
 use crate::primitive::sync::{Arc, Condvar, Mutex, MutexGuard};
 
 /// Stands for the reactor of a worker.
