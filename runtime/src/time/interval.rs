@@ -21,20 +21,14 @@ use crate::leaf::Wait;
 /// use std::time::{Duration, Instant};
 /// use tress_runtime::time::interval;
 ///
-/// # use std::task::{Context, Poll, Waker};
-/// # fn block_on<F: Future>(future: F) -> F::Output {
-/// #     let (mut cx, mut future) = (Context::from_waker(Waker::noop()), std::pin::pin!(future));
-/// #     loop {
-/// #         if let Poll::Ready(output) = future.as_mut().poll(&mut cx) { return output }
-/// #         std::thread::yield_now();
-/// #     }
-/// # }
-/// # block_on(async {
+/// # let runtime = tress_runtime::Runtime::new()?;
+/// # runtime.block_on(async {
 /// let mut interval = interval(Duration::from_millis(2));
 /// let first = interval.tick().await;
 /// let second = interval.tick().await;
 /// assert_eq!(second - first, Duration::from_millis(2));
 /// # });
+/// # Ok::<(), std::io::Error>(())
 /// ```
 #[track_caller]
 pub fn interval(period: Duration) -> Interval {
@@ -53,19 +47,13 @@ pub fn interval(period: Duration) -> Interval {
 /// use std::time::{Duration, Instant};
 /// use tress_runtime::time::interval_at;
 ///
-/// # use std::task::{Context, Poll, Waker};
-/// # fn block_on<F: Future>(future: F) -> F::Output {
-/// #     let (mut cx, mut future) = (Context::from_waker(Waker::noop()), std::pin::pin!(future));
-/// #     loop {
-/// #         if let Poll::Ready(output) = future.as_mut().poll(&mut cx) { return output }
-/// #         std::thread::yield_now();
-/// #     }
-/// # }
-/// # block_on(async {
+/// # let runtime = tress_runtime::Runtime::new()?;
+/// # runtime.block_on(async {
 /// let start = Instant::now() + Duration::from_millis(2);
 /// let mut interval = interval_at(start, Duration::from_secs(1));
 /// assert_eq!(interval.tick().await, start);
 /// # });
+/// # Ok::<(), std::io::Error>(())
 /// ```
 #[track_caller]
 pub fn interval_at(start: Instant, period: Duration) -> Interval {
@@ -153,20 +141,14 @@ impl Interval {
     /// use std::time::Duration;
     /// use tress_runtime::time::interval;
     ///
-    /// # use std::task::{Context, Poll, Waker};
-    /// # fn block_on<F: Future>(future: F) -> F::Output {
-    /// #     let (mut cx, mut future) = (Context::from_waker(Waker::noop()), std::pin::pin!(future));
-    /// #     loop {
-    /// #         if let Poll::Ready(output) = future.as_mut().poll(&mut cx) { return output }
-    /// #         std::thread::yield_now();
-    /// #     }
-    /// # }
-    /// # block_on(async {
+    /// # let runtime = tress_runtime::Runtime::new()?;
+    /// # runtime.block_on(async {
     /// let mut interval = interval(Duration::from_millis(1));
     /// for _ in 0..3 {
     ///     interval.tick().await;
     /// }
     /// # });
+    /// # Ok::<(), std::io::Error>(())
     /// ```
     pub async fn tick(&mut self) -> Instant {
         poll_fn(|cx| self.poll_tick(cx)).await
@@ -208,20 +190,14 @@ impl Interval {
     /// use std::time::{Duration, Instant};
     /// use tress_runtime::time::interval;
     ///
-    /// # use std::task::{Context, Poll, Waker};
-    /// # fn block_on<F: Future>(future: F) -> F::Output {
-    /// #     let (mut cx, mut future) = (Context::from_waker(Waker::noop()), std::pin::pin!(future));
-    /// #     loop {
-    /// #         if let Poll::Ready(output) = future.as_mut().poll(&mut cx) { return output }
-    /// #         std::thread::yield_now();
-    /// #     }
-    /// # }
-    /// # block_on(async {
+    /// # let runtime = tress_runtime::Runtime::new()?;
+    /// # runtime.block_on(async {
     /// let mut interval = interval(Duration::from_millis(2));
     /// let start = Instant::now();
     /// interval.reset();
     /// assert!(interval.tick().await >= start + Duration::from_millis(2));
     /// # });
+    /// # Ok::<(), std::io::Error>(())
     /// ```
     pub fn reset(&mut self) {
         self.reset_after(self.period);
@@ -254,20 +230,14 @@ impl Interval {
     /// use std::time::{Duration, Instant};
     /// use tress_runtime::time::interval;
     ///
-    /// # use std::task::{Context, Poll, Waker};
-    /// # fn block_on<F: Future>(future: F) -> F::Output {
-    /// #     let (mut cx, mut future) = (Context::from_waker(Waker::noop()), std::pin::pin!(future));
-    /// #     loop {
-    /// #         if let Poll::Ready(output) = future.as_mut().poll(&mut cx) { return output }
-    /// #         std::thread::yield_now();
-    /// #     }
-    /// # }
-    /// # block_on(async {
+    /// # let runtime = tress_runtime::Runtime::new()?;
+    /// # runtime.block_on(async {
     /// let mut interval = interval(Duration::from_secs(60));
     /// interval.tick().await;
     /// interval.reset_after(Duration::from_millis(1));
     /// interval.tick().await;
     /// # });
+    /// # Ok::<(), std::io::Error>(())
     /// ```
     pub fn reset_after(&mut self, after: Duration) {
         self.reset_at(clock::later(clock::now(), after));
@@ -281,20 +251,14 @@ impl Interval {
     /// use std::time::{Duration, Instant};
     /// use tress_runtime::time::interval;
     ///
-    /// # use std::task::{Context, Poll, Waker};
-    /// # fn block_on<F: Future>(future: F) -> F::Output {
-    /// #     let (mut cx, mut future) = (Context::from_waker(Waker::noop()), std::pin::pin!(future));
-    /// #     loop {
-    /// #         if let Poll::Ready(output) = future.as_mut().poll(&mut cx) { return output }
-    /// #         std::thread::yield_now();
-    /// #     }
-    /// # }
-    /// # block_on(async {
+    /// # let runtime = tress_runtime::Runtime::new()?;
+    /// # runtime.block_on(async {
     /// let mut interval = interval(Duration::from_secs(60));
     /// let deadline = Instant::now() + Duration::from_millis(1);
     /// interval.reset_at(deadline);
     /// assert_eq!(interval.tick().await, deadline);
     /// # });
+    /// # Ok::<(), std::io::Error>(())
     /// ```
     pub fn reset_at(&mut self, deadline: Instant) {
         self.sleep.as_mut().reset(deadline);

@@ -29,19 +29,13 @@ use crate::primitive::sync::Arc;
 /// use std::time::{Duration, Instant};
 /// use tress_runtime::time::sleep;
 ///
-/// # use std::task::{Context, Poll, Waker};
-/// # fn block_on<F: Future>(future: F) -> F::Output {
-/// #     let (mut cx, mut future) = (Context::from_waker(Waker::noop()), std::pin::pin!(future));
-/// #     loop {
-/// #         if let Poll::Ready(output) = future.as_mut().poll(&mut cx) { return output }
-/// #         std::thread::yield_now();
-/// #     }
-/// # }
+/// # let runtime = tress_runtime::Runtime::new()?;
 /// let start = Instant::now();
-/// # block_on(async {
+/// # runtime.block_on(async {
 /// sleep(Duration::from_millis(2)).await;
 /// # });
 /// assert!(start.elapsed() >= Duration::from_millis(2));
+/// # Ok::<(), std::io::Error>(())
 /// ```
 #[track_caller]
 pub fn sleep(duration: Duration) -> Sleep {
@@ -60,19 +54,13 @@ pub fn sleep(duration: Duration) -> Sleep {
 /// use std::time::{Duration, Instant};
 /// use tress_runtime::time::sleep_until;
 ///
-/// # use std::task::{Context, Poll, Waker};
-/// # fn block_on<F: Future>(future: F) -> F::Output {
-/// #     let (mut cx, mut future) = (Context::from_waker(Waker::noop()), std::pin::pin!(future));
-/// #     loop {
-/// #         if let Poll::Ready(output) = future.as_mut().poll(&mut cx) { return output }
-/// #         std::thread::yield_now();
-/// #     }
-/// # }
+/// # let runtime = tress_runtime::Runtime::new()?;
 /// let deadline = Instant::now() + Duration::from_millis(2);
-/// # block_on(async {
+/// # runtime.block_on(async {
 /// sleep_until(deadline).await;
 /// # });
 /// assert!(Instant::now() >= deadline);
+/// # Ok::<(), std::io::Error>(())
 /// ```
 #[track_caller]
 pub fn sleep_until(deadline: Instant) -> Sleep {
@@ -146,19 +134,13 @@ impl Sleep {
     /// use std::time::{Duration, Instant};
     /// use tress_runtime::time::sleep;
     ///
-    /// # use std::task::{Context, Poll, Waker};
-    /// # fn block_on<F: Future>(future: F) -> F::Output {
-    /// #     let (mut cx, mut future) = (Context::from_waker(Waker::noop()), std::pin::pin!(future));
-    /// #     loop {
-    /// #         if let Poll::Ready(output) = future.as_mut().poll(&mut cx) { return output }
-    /// #         std::thread::yield_now();
-    /// #     }
-    /// # }
-    /// # block_on(async {
+    /// # let runtime = tress_runtime::Runtime::new()?;
+    /// # runtime.block_on(async {
     /// let mut sleep = pin!(sleep(Duration::from_secs(60)));
     /// sleep.as_mut().reset(Instant::now() + Duration::from_millis(1));
     /// sleep.await;
     /// # });
+    /// # Ok::<(), std::io::Error>(())
     /// ```
     pub fn reset(self: Pin<&mut Self>, deadline: Instant) {
         let me = self.project();

@@ -27,19 +27,13 @@ use crate::leaf::Wait;
 /// use std::time::Duration;
 /// use tress_runtime::time::timeout;
 ///
-/// # use std::task::{Context, Poll, Waker};
-/// # fn block_on<F: Future>(future: F) -> F::Output {
-/// #     let (mut cx, mut future) = (Context::from_waker(Waker::noop()), std::pin::pin!(future));
-/// #     loop {
-/// #         if let Poll::Ready(output) = future.as_mut().poll(&mut cx) { return output }
-/// #         std::thread::yield_now();
-/// #     }
-/// # }
-/// # block_on(async {
+/// # let runtime = tress_runtime::Runtime::new()?;
+/// # runtime.block_on(async {
 /// let never = std::future::pending::<()>();
 /// assert!(timeout(Duration::from_millis(1), never).await.is_err());
 /// assert_eq!(timeout(Duration::from_secs(60), async { 7 }).await, Ok(7));
 /// # });
+/// # Ok::<(), std::io::Error>(())
 /// ```
 #[track_caller]
 pub fn timeout<F: IntoFuture>(duration: Duration, future: F) -> Timeout<F::IntoFuture> {
@@ -58,18 +52,12 @@ pub fn timeout<F: IntoFuture>(duration: Duration, future: F) -> Timeout<F::IntoF
 /// use std::time::Instant;
 /// use tress_runtime::time::timeout_at;
 ///
-/// # use std::task::{Context, Poll, Waker};
-/// # fn block_on<F: Future>(future: F) -> F::Output {
-/// #     let (mut cx, mut future) = (Context::from_waker(Waker::noop()), std::pin::pin!(future));
-/// #     loop {
-/// #         if let Poll::Ready(output) = future.as_mut().poll(&mut cx) { return output }
-/// #         std::thread::yield_now();
-/// #     }
-/// # }
-/// # block_on(async {
+/// # let runtime = tress_runtime::Runtime::new()?;
+/// # runtime.block_on(async {
 /// let never = std::future::pending::<()>();
 /// assert!(timeout_at(Instant::now(), never).await.is_err());
 /// # });
+/// # Ok::<(), std::io::Error>(())
 /// ```
 #[track_caller]
 pub fn timeout_at<F: IntoFuture>(deadline: Instant, future: F) -> Timeout<F::IntoFuture> {
