@@ -12,6 +12,7 @@ use crate::primitive::sync::atomic::{AtomicUsize, Ordering};
 mod driver;
 mod no_stale_wake;
 mod races;
+mod runtime;
 mod sleep;
 mod timeout;
 
