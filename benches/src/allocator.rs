@@ -10,12 +10,16 @@
 )]
 
 use std::alloc::{GlobalAlloc, Layout, System};
+use std::ffi::CStr;
 use std::sync::atomic::{AtomicU8, Ordering};
 
 use mimalloc::MiMalloc;
 
 /// The environment variable that chooses the allocator: `mimalloc`, or anything else (or nothing) for the system's.
-pub const VARIABLE: &str = "TRESS_BENCH_ALLOCATOR";
+pub const VARIABLE: &str = match NAME.to_str() {
+    Ok(name) => name,
+    Err(_) => panic!("the name is ASCII"),
+};
 
 /// The global allocator of the `peers` binary.
 #[derive(Debug, Clone, Copy, Default)]
@@ -83,17 +87,19 @@ fn is_system() -> bool {
 #[inline(never)]
 fn decide() -> u8 {
     // SAFETY: the name is NUL-terminated, and nothing in this program changes the environment.
-    let value = unsafe { libc::getenv(c"TRESS_BENCH_ALLOCATOR".as_ptr()) };
+    let value = unsafe { libc::getenv(NAME.as_ptr()) };
     let choice = if value.is_null() {
         SYSTEM
     } else {
         // SAFETY: `getenv` returned a NUL-terminated string that stays put, because nothing changes the environment.
-        let value = unsafe { std::ffi::CStr::from_ptr(value) };
+        let value = unsafe { CStr::from_ptr(value) };
         if value == c"mimalloc" { MIMALLOC } else { SYSTEM }
     };
     CHOICE.store(choice, Ordering::Relaxed);
     choice
 }
+
+const NAME: &CStr = c"TRESS_BENCH_ALLOCATOR";
 
 const UNDECIDED: u8 = 0;
 const SYSTEM: u8 = 1;

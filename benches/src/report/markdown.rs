@@ -2,6 +2,7 @@
 
 use super::number::{figure, ratio};
 use super::{Outcome, Row};
+use crate::catalog::Better;
 use crate::peer::Peer;
 
 /// Prints one table: a row for every outcome, medians of every peer, and the ratios that matter.
@@ -24,8 +25,8 @@ pub(crate) fn print_markdown(outcomes: &[Outcome]) {
 fn print_row(outcome: &Outcome, peers: &[Peer]) {
     let workload = outcome.selected.workload;
     let direction = match workload.better {
-        crate::catalog::Better::Lower => "",
-        crate::catalog::Better::Higher => " (higher is better)",
+        Better::Lower => "",
+        Better::Higher => " (higher is better)",
     };
     print!("| `{}` | {}{direction} |", outcome.label(), workload.unit);
     for &peer in peers {

@@ -12,6 +12,7 @@ pub(crate) use self::json::print_json;
 pub(crate) use self::list::print_list;
 pub(crate) use self::markdown::print_markdown;
 pub(crate) use self::table::print_table;
+use crate::catalog::Better;
 use crate::cli::Selected;
 use crate::clock::Sample;
 use crate::peer::Peer;
@@ -44,8 +45,8 @@ impl Outcome {
         others.min_by(|a, b| {
             let (a, b) = (a.summary().median, b.summary().median);
             match self.selected.workload.better {
-                crate::catalog::Better::Lower => a.total_cmp(&b),
-                crate::catalog::Better::Higher => b.total_cmp(&a),
+                Better::Lower => a.total_cmp(&b),
+                Better::Higher => b.total_cmp(&a),
             }
         })
     }

@@ -22,6 +22,10 @@ pub(crate) fn chained_spawn<R: Rt>(runtime: &R, window: Window) -> Sample {
     })
 }
 
+#[expect(
+    clippy::manual_async_fn,
+    reason = "it spawns itself, so that it is `Send` must be said, not inferred"
+)]
 fn link<R: Rt>(depth: u32, end: oneshot::Sender<()>) -> impl Future<Output = ()> + Send {
     async move {
         if depth == 0 {

@@ -13,6 +13,10 @@ pub(crate) fn fork_join<R: Rt>(runtime: &R, window: Window) -> Sample {
     Sample { value: sample.value / 1e6, ..sample }
 }
 
+#[expect(
+    clippy::manual_async_fn,
+    reason = "it spawns itself, so that it is `Send` must be said, not inferred"
+)]
 fn fib<R: Rt>(number: u32) -> impl Future<Output = u64> + Send {
     async move {
         if number < 2 {
