@@ -24,3 +24,13 @@ pub(crate) fn poll_read_cursor(
     unsafe { cursor.advance(read) };
     Poll::Ready(Ok(()))
 }
+
+/// As [`poll_read_cursor`], at once, whatever the reactor has heard of the stream so far.
+pub(crate) fn read_cursor_now(stream: &TcpStream, cursor: &mut ReadBufCursor<'_>) -> io::Result<()> {
+    // SAFETY: `recv_uninit_now` only hands the slice to recv(2), which writes initialised bytes or nothing.
+    let buf = unsafe { cursor.as_mut() };
+    let read = stream.recv_uninit_now(buf)?;
+    // SAFETY: recv(2) has initialised the first `read` bytes of the buffer, and `read` is at most its length.
+    unsafe { cursor.advance(read) };
+    Ok(())
+}

@@ -1,19 +1,24 @@
-//! One connection of a server: hyper's state machine, told of the server's phases.
+//! One connection of a server: hyper's state machine, told of the server's phases and of the time.
 
 use std::error::Error;
 use std::future::Future;
+use std::io::{self, IoSlice};
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 
 use http_body::Body;
 use hyper::body::Incoming;
+use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper::server::conn::http1;
 use hyper::service::HttpService;
 use pin_project_lite::pin_project;
 
-use super::header_timeout::HeaderTimeout;
+use super::deadlines::{DeadlineTimer, Deadlines, HeadTimer};
 use super::live::{Live, Phase};
 use crate::socket::TcpStream;
+use crate::sys;
 
 pin_project! {
     /// The future of a connection's task.
@@ -25,11 +30,14 @@ pin_project! {
         S: HttpService<Incoming>,
     {
         #[pin]
-        http: http1::Connection<TcpStream, S>,
+        http: http1::Connection<Timed, S>,
         #[pin]
-        header_timeout: Option<HeaderTimeout>,
-        told_to_drain: bool,
-        waker_stored: bool,
+        timer: DeadlineTimer,
+        // Tells the stream to look for bytes itself when it is read next. It is shared with the stream inside hyper, and
+        // used by the connection's task alone.
+        look: Arc<AtomicBool>,
+        is_told_to_drain: bool,
+        is_waker_stored: bool,
         // Dropped last: a connection counts until its socket is closed.
         live: Live,
     }
@@ -44,16 +52,16 @@ where
 {
     pub(crate) fn new(
         http: &http1::Builder,
-        header_timeout: Option<HeaderTimeout>,
+        deadlines: Arc<Deadlines>,
         stream: TcpStream,
         service: S,
         live: Live,
     ) -> Self {
-        let http = match &header_timeout {
-            Some(timeout) => http.clone().timer(timeout.timer()).serve_connection(stream, service),
-            None => http.serve_connection(stream, service),
-        };
-        Self { http, header_timeout, told_to_drain: false, waker_stored: false, live }
+        let look = Arc::new(AtomicBool::new(false));
+        let stream = Timed { stream, deadlines: Arc::clone(&deadlines), look: Arc::clone(&look) };
+        let http = http.clone().timer(HeadTimer(Arc::clone(&deadlines))).serve_connection(stream, service);
+        let timer = DeadlineTimer::new(deadlines);
+        Self { http, timer, look, is_told_to_drain: false, is_waker_stored: false, live }
     }
 }
 
@@ -68,27 +76,85 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let mut this = self.project();
-        if !*this.waker_stored {
-            *this.waker_stored = true;
+        if !*this.is_waker_stored {
+            *this.is_waker_stored = true;
             this.live.store_waker(cx.waker());
         }
         if this.live.phase() == Phase::Closing {
             return Poll::Ready(());
         }
-        // Before hyper is told to drain it reads once more: a request that has already arrived is answered.
+        let is_to_drain = this.live.phase() == Phase::Draining && !*this.is_told_to_drain;
+        if is_to_drain {
+            // A request that has arrived is answered, also if the reactor has not said yet that it is there.
+            this.look.store(true, Ordering::Relaxed);
+        }
         if this.http.as_mut().poll(cx).is_ready() {
             return Poll::Ready(());
         }
-        if this.live.phase() == Phase::Draining && !*this.told_to_drain {
-            *this.told_to_drain = true;
+        if is_to_drain {
+            *this.is_told_to_drain = true;
             this.http.as_mut().graceful_shutdown();
             if this.http.as_mut().poll(cx).is_ready() {
                 return Poll::Ready(());
             }
         }
-        if let Some(timeout) = this.header_timeout.as_pin_mut() {
-            timeout.arm(cx);
+        if this.timer.is_write_late() {
+            return Poll::Ready(());
         }
+        this.timer.arm(cx);
         Poll::Pending
+    }
+}
+
+/// A stream that notes how its writes go, and reads when it is told to.
+#[derive(Debug)]
+struct Timed {
+    stream: TcpStream,
+    deadlines: Arc<Deadlines>,
+    look: Arc<AtomicBool>,
+}
+
+impl Read for Timed {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        mut cursor: ReadBufCursor<'_>,
+    ) -> Poll<io::Result<()>> {
+        if self.look.load(Ordering::Relaxed) {
+            self.look.store(false, Ordering::Relaxed);
+            match sys::read_cursor_now(&self.stream, &mut cursor) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                result => return Poll::Ready(result),
+            }
+        }
+        Pin::new(&mut self.stream).poll_read(cx, cursor)
+    }
+}
+
+impl Write for Timed {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        let written = Write::poll_write(Pin::new(&mut self.stream), cx, buf);
+        self.deadlines.note_write(written)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Write::poll_flush(Pin::new(&mut self.stream), cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Write::poll_shutdown(Pin::new(&mut self.stream), cx)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let written = Write::poll_write_vectored(Pin::new(&mut self.stream), cx, bufs);
+        self.deadlines.note_write(written)
     }
 }

@@ -7,8 +7,8 @@
 //! The types of requests and responses are those of the `http` crate, re-exported.
 
 mod connection;
+mod deadlines;
 mod executor;
-mod header_timeout;
 pub mod io;
 mod live;
 mod server;

@@ -23,7 +23,7 @@ use crate::socket::TcpListener;
 /// [`with_graceful_shutdown`](Server::with_graceful_shutdown) is done, or for good.
 ///
 /// What is on by default: keep-alive, `TCP_NODELAY`, a time limit for request heads (which is also how long a
-/// connection may stay idle), a size limit for request heads. What is not limited is the request's body: wrap it in
+/// connection may stay idle), one for clients that take no bytes of their response, a size limit for request heads. What is not limited is the request's body: wrap it in
 /// [`Limited`](super::body::Limited) to bound its size, and its reads in [`tress_runtime::time::timeout`] to bound
 /// their time.
 ///
@@ -62,6 +62,7 @@ pub fn serve<S>(listener: TcpListener, service: S) -> Server<S> {
         http: http1::Builder::new(),
         connections: Connections::new(),
         header_read_timeout: Some(HEADER_READ_TIMEOUT),
+        write_timeout: Some(WRITE_TIMEOUT),
         max_header_bytes: MAX_HEADER_BYTES,
         max_connections: usize::MAX,
         nodelay: true,
@@ -78,6 +79,7 @@ pub struct Server<S> {
     http: http1::Builder,
     connections: Arc<Connections>,
     header_read_timeout: Option<Duration>,
+    write_timeout: Option<Duration>,
     max_header_bytes: usize,
     max_connections: usize,
     nodelay: bool,
@@ -90,6 +92,13 @@ impl<S> Server<S> {
     /// closes idle connections. `None` for no limit.
     pub fn header_read_timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
         self.header_read_timeout = timeout.into();
+        self
+    }
+
+    /// Limits how long a client may take none of the bytes that are ready for it; then its connection is closed. `None`
+    /// for no limit.
+    pub fn write_timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
+        self.write_timeout = timeout.into();
         self
     }
 
@@ -197,7 +206,7 @@ where
             service: self.service,
             http: self.http,
             connections: self.connections,
-            header_timeout: self.header_read_timeout.is_some(),
+            write_timeout: self.write_timeout,
             max_connections: self.max_connections,
             nodelay: self.nodelay,
         };
@@ -211,6 +220,7 @@ impl<S> fmt::Debug for Server<S> {
             .field("listener", &self.listener)
             .field("http", &self.http)
             .field("header_read_timeout", &self.header_read_timeout)
+            .field("write_timeout", &self.write_timeout)
             .field("max_header_bytes", &self.max_header_bytes)
             .field("max_connections", &self.max_connections)
             .field("nodelay", &self.nodelay)
@@ -232,4 +242,5 @@ impl ConnectionCount {
 }
 
 const HEADER_READ_TIMEOUT: Duration = Duration::from_secs(10);
+const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 const MAX_HEADER_BYTES: usize = 64 * 1024;

@@ -19,7 +19,7 @@ use tress_runtime::time::timeout;
 use tress_runtime::{Handle, spawn};
 
 use super::connection::Connection;
-use super::header_timeout::HeaderTimeout;
+use super::deadlines::Deadlines;
 use super::live::{Connections, Phase};
 use crate::socket::{TcpListener, TcpStream};
 
@@ -87,7 +87,7 @@ pub(crate) struct AcceptLoop<S> {
     pub(crate) service: S,
     pub(crate) http: http1::Builder,
     pub(crate) connections: Arc<Connections>,
-    pub(crate) header_timeout: bool,
+    pub(crate) write_timeout: Option<Duration>,
     pub(crate) max_connections: usize,
     pub(crate) nodelay: bool,
 }
@@ -111,7 +111,7 @@ where
             self.start(stream);
         }
         self.connections.advance(Phase::Draining);
-        self.accept_arrived().await;
+        self.accept_arrived();
         // New clients are refused from here on.
         let Self { listener, connections, .. } = self;
         drop(listener);
@@ -152,19 +152,14 @@ where
     }
 
     /// Takes in the clients that the kernel has already connected: they may have sent a request.
-    async fn accept_arrived(&mut self) {
+    fn accept_arrived(&self) {
         for _ in 0..ARRIVED_LIMIT {
             if self.connections.live() >= self.max_connections {
                 return;
             }
-            let listener = &self.listener;
-            let accepted = poll_fn(|cx| match listener.poll_accept(cx) {
-                Poll::Ready(result) => Poll::Ready(result.ok()),
-                Poll::Pending => Poll::Ready(None),
-            });
-            match accepted.await {
-                Some((stream, _)) => self.start(stream),
-                None => return,
+            match self.listener.accept_now() {
+                Ok((stream, _)) => self.start(stream),
+                Err(_) => return,
             }
         }
     }
@@ -174,9 +169,9 @@ where
             // It fails if the client has already gone; the connection finds that out by itself.
             let _ = stream.set_nodelay(true);
         }
-        let header_timeout = self.header_timeout.then(HeaderTimeout::new);
+        let deadlines = Deadlines::new(self.write_timeout);
         let live = self.connections.enter();
-        let connection = Connection::new(&self.http, header_timeout, stream, self.service.clone(), live);
+        let connection = Connection::new(&self.http, deadlines, stream, self.service.clone(), live);
         // A dropped handle detaches its task; a panic in the service ends that task alone.
         drop(spawn(connection));
     }

@@ -5,30 +5,34 @@ use std::io;
 use mio::event::Source;
 use tress_runtime::reactor::{Interest, Registration};
 
-/// Deregisters the source when dropped.
+/// A source that a reactor knows.
+///
+/// Dropping it closes the source without deregistering it first: the close takes it out of the selector, and spares
+/// every connection a system call. If the user has duplicated the descriptor, the selector goes on reporting events of
+/// the duplicate; they carry a key that is no longer valid, and are ignored.
 #[derive(Debug)]
-pub(crate) struct Registered<S: Source> {
-    /// `None` only after `into_source`.
-    source: Option<S>,
+pub(crate) struct Registered<S> {
+    // Dropped first: no event can reach the slot of a source that is closed.
     registration: Registration,
+    source: S,
 }
 
 impl<S: Source> Registered<S> {
     /// Registers a source that may be ready already.
     pub(crate) fn new(mut source: S, interest: Interest) -> io::Result<Self> {
         let registration = Registration::new(&mut source, interest)?;
-        Ok(Self { source: Some(source), registration })
+        Ok(Self { registration, source })
     }
 
     /// Registers a source that is not ready before its first event.
     pub(crate) fn new_idle(mut source: S, interest: Interest) -> io::Result<Self> {
         let registration = Registration::new_idle(&mut source, interest)?;
-        Ok(Self { source: Some(source), registration })
+        Ok(Self { registration, source })
     }
 
     #[inline]
     pub(crate) fn source(&self) -> &S {
-        self.source.as_ref().expect("only `into_source` takes the source, and it consumes `self`")
+        &self.source
     }
 
     #[inline]
@@ -37,18 +41,9 @@ impl<S: Source> Registered<S> {
     }
 
     /// Takes the source out of the reactor.
-    pub(crate) fn into_source(mut self) -> io::Result<S> {
-        let mut source = self.source.take().expect("only this takes the source");
-        self.registration.deregister(&mut source)?;
+    pub(crate) fn into_source(self) -> io::Result<S> {
+        let Self { registration, mut source } = self;
+        registration.deregister(&mut source)?;
         Ok(source)
-    }
-}
-
-impl<S: Source> Drop for Registered<S> {
-    fn drop(&mut self) {
-        if let Some(mut source) = self.source.take() {
-            // An error leaves nothing to do: the descriptor is closed next, which deregisters it too.
-            let _ = self.registration.deregister(&mut source);
-        }
     }
 }

@@ -163,6 +163,12 @@ impl TcpListener {
             .map(|accepted| accepted.and_then(|(stream, peer)| Ok((TcpStream::from_mio(stream)?, peer))))
     }
 
+    /// Accepts a connection that has arrived, whatever the reactor has heard of it so far.
+    pub(crate) fn accept_now(&self) -> io::Result<(TcpStream, SocketAddr)> {
+        let (stream, peer) = self.io.source().accept()?;
+        Ok((TcpStream::from_mio(stream)?, peer))
+    }
+
     /// The address that this listens on.
     ///
     /// # Errors

@@ -283,6 +283,11 @@ impl TcpStream {
         self.io.registration().poll_transfer(cx, Direction::Read, &mut wait, len, || socket.recv(buf))
     }
 
+    /// As [`poll_recv_uninit`](Self::poll_recv_uninit), at once, whatever the reactor has heard of the stream so far.
+    pub(crate) fn recv_uninit_now(&self, buf: &mut [MaybeUninit<u8>]) -> io::Result<usize> {
+        SockRef::from(self.io.source()).recv(buf)
+    }
+
     pub(super) fn poll_read_vectored_with(
         &self,
         cx: &mut Context<'_>,
