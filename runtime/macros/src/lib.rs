@@ -26,7 +26,7 @@ use crate::entry::Entry;
 ///
 /// # Examples
 ///
-/// ```ignore
+/// ```
 /// #[tress::main(worker_threads = 4)]
 /// async fn main() -> std::io::Result<()> {
 ///     let listener = tress::net::TcpListener::bind("127.0.0.1:0").await?;
@@ -47,7 +47,7 @@ pub fn main(arguments: TokenStream, item: TokenStream) -> TokenStream {
 ///
 /// # Examples
 ///
-/// ```ignore
+/// ```
 /// #[tress::test]
 /// async fn spawned_tasks_give_their_output() {
 ///     assert_eq!(tress::spawn(async { 7 }).await.unwrap(), 7);
