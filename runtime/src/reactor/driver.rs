@@ -16,7 +16,7 @@ use crate::primitive::sync::{Arc, Mutex, MutexGuard};
 #[derive(Debug)]
 pub(crate) struct Reactor {
     index: usize,
-    poll: Mutex<mio::Poll>,
+    selector: Mutex<Selector>,
     registry: Registry,
     waker: Waker,
     slab: Slab,
@@ -25,7 +25,16 @@ pub(crate) struct Reactor {
 /// The exclusive right to poll a reactor.
 #[derive(Debug)]
 pub(crate) struct Driver<'a> {
-    poll: MutexGuard<'a, mio::Poll>,
+    selector: MutexGuard<'a, Selector>,
+}
+
+/// What the driver lock protects.
+#[derive(Debug)]
+struct Selector {
+    poll: mio::Poll,
+    /// A look has taken an unpark that the next wait is owed: a peer that looks must not take it from the owner, who
+    /// is about to wait.
+    unparked: bool,
 }
 
 /// Events taken from a reactor and not yet dispatched.
@@ -40,7 +49,8 @@ impl Reactor {
         let poll = mio::Poll::new()?;
         let registry = poll.registry().try_clone()?;
         let waker = Waker::new(&registry, UNPARK)?;
-        Ok(Arc::new(Self { index, poll: Mutex::new(poll), registry, waker, slab: Slab::new() }))
+        let selector = Mutex::new(Selector { poll, unparked: false });
+        Ok(Arc::new(Self { index, selector, registry, waker, slab: Slab::new() }))
     }
 
     /// The index of the worker that it belongs to.
@@ -50,10 +60,10 @@ impl Reactor {
 
     /// Takes the right to poll, unless somebody has it.
     pub(crate) fn try_lock(&self) -> Option<Driver<'_>> {
-        Some(Driver { poll: self.poll.try_lock()? })
+        Some(Driver { selector: self.selector.try_lock()? })
     }
 
-    /// Makes the current [`Driver::wait`] return, or the next one if there is none.
+    /// Makes the current [`Driver::wait`] return, or the next one if there is none. One that only looks does not count.
     pub(crate) fn unpark(&self) {
         self.waker.wake().expect("an event counter of our own accepts a write");
     }
@@ -95,7 +105,8 @@ impl Driver<'_> {
     /// May return early without events. This is the one place where a deadline is waited for.
     pub(crate) fn wait(&mut self, events: &mut Events, deadline: Option<Instant>) -> io::Result<()> {
         let result = match deadline {
-            None => self.poll.poll(&mut events.0, None),
+            None if self.selector.unparked => self.look(events),
+            None => self.poll(events, None),
             Some(deadline) => self.wait_until(events, deadline),
         };
         match result {
@@ -107,22 +118,38 @@ impl Driver<'_> {
     fn wait_until(&mut self, events: &mut Events, deadline: Instant) -> io::Result<()> {
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
-            let timeout = match Step::towards(left) {
-                Step::Coarse(timeout) => timeout,
-                Step::Last(timeout) => return self.poll.poll(&mut events.0, Some(timeout)),
+            if left.is_zero() {
+                self.poll(events, Some(Duration::ZERO))?;
+                self.selector.unparked |= events.0.iter().any(|event| event.token() == UNPARK);
+                return Ok(());
+            }
+            if self.selector.unparked {
+                return self.look(events);
+            }
+            match Step::towards(left) {
+                Step::Coarse(timeout) => self.poll(events, Some(timeout))?,
                 Step::Precise(left) => {
-                    if precise::wait(self.poll.registry(), left)? {
-                        return self.poll.poll(&mut events.0, Some(Duration::ZERO));
+                    if precise::wait(self.selector.poll.registry(), left)? {
+                        return self.poll(events, Some(Duration::ZERO));
                     }
                     events.0.clear();
                     return Ok(());
                 }
-            };
-            self.poll.poll(&mut events.0, Some(timeout))?;
+            }
             if !events.0.is_empty() {
                 return Ok(());
             }
         }
+    }
+
+    /// A wait that is over at once, because of an unpark that a look has taken.
+    fn look(&mut self, events: &mut Events) -> io::Result<()> {
+        self.selector.unparked = false;
+        self.poll(events, Some(Duration::ZERO))
+    }
+
+    fn poll(&mut self, events: &mut Events, timeout: Option<Duration>) -> io::Result<()> {
+        self.selector.poll.poll(&mut events.0, timeout)
     }
 }
 

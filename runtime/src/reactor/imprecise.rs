@@ -6,23 +6,20 @@ use std::time::Duration;
 
 use mio::Registry;
 
-/// How to wait next; here always in one step.
+/// How to wait next; here always in the selector.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Step {
     /// In the selector, and look at the clock again.
-    #[expect(dead_code, reason = "one step is all there is")]
     Coarse(Duration),
     /// With [`wait`].
-    #[expect(dead_code, reason = "one step is all there is")]
+    #[expect(dead_code, reason = "there is no better way here")]
     Precise(Infallible),
-    /// In the selector.
-    Last(Duration),
 }
 
 impl Step {
     /// The step to take with this much time left.
     pub(super) const fn towards(left: Duration) -> Self {
-        Self::Last(left)
+        Self::Coarse(left)
     }
 }
 

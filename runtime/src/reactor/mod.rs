@@ -28,12 +28,12 @@ mod tests;
 pub use ::mio::{self, Interest, event::Source};
 
 #[cfg(not(tress_loom))]
-pub(crate) use self::driver::{Driver, Events, Reactor};
+pub(crate) use self::driver::{Events, Reactor};
 pub use self::ready::{Direction, Ready};
 #[cfg(not(tress_loom))]
 pub use self::registration::Registration;
 #[cfg(tress_loom)]
-pub(crate) use self::stand_in::{Driver, Events, Reactor};
+pub(crate) use self::stand_in::{Events, Reactor};
 
 /// Calls foreign code (a waker's) and keeps its panic from the waiters and events behind it.
 ///

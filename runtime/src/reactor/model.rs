@@ -270,6 +270,29 @@ fn a_peer_that_takes_over_loses_no_event() {
     });
 }
 
+/// A peer looks into the reactor at the moment when its owner is unparked: the owner returns all the same.
+#[test]
+fn a_look_leaves_the_unpark_to_the_owner() {
+    explore(3, || {
+        let reactor = Reactor::new(0).unwrap();
+        let owner = thread::spawn({
+            let reactor = reactor.clone();
+            move || {
+                while turn(&reactor, None).is_none() {
+                    thread::yield_now();
+                }
+            }
+        });
+        let peer = thread::spawn({
+            let reactor = reactor.clone();
+            move || turn(&reactor, Some(Instant::now()))
+        });
+        reactor.unpark();
+        peer.join().unwrap();
+        owner.join().unwrap();
+    });
+}
+
 /// Closing × a waiter in the cell, one in the overflow list, and one that comes: nobody waits afterwards, and no waker
 /// is kept.
 #[test]

@@ -4,17 +4,17 @@
 //! legal. The first to wait has the cell; the others are listed here, and an event wakes them all.
 //!
 //! A waiter that was dropped does not take its waker back. So that such remains do not pile up while no event comes,
-//! a list that has reached its limit is woken as a whole: those still alive list themselves again, the others are
-//! gone. Where most came back the limit was too low, and doubles. The list is thereby never longer than a small
-//! multiple of the live waiters, and a wake of this kind is paid for by as many new waiters.
+//! a newcomer to a list that has become long wakes all of it, once in a while: those still alive list themselves
+//! again, the others are gone. Nothing is woken for as long as nobody comes.
 
 use std::mem;
 use std::task::Waker;
+use std::time::{Duration, Instant};
 
 use super::contain_panic;
 use super::readiness::Armed;
 use super::ready::Direction;
-use crate::primitive::sync::{Arc, Mutex};
+use crate::primitive::sync::Mutex;
 
 /// The overflow lists of one slot: nothing but a null pointer until first needed.
 #[derive(Debug, Default)]
@@ -30,31 +30,27 @@ impl Overflow {
     ) -> Armed {
         // Made before the lock and dropped, if at all, after it: both are calls into foreign code.
         let waker = waker.clone();
-        let displaced;
+        let (duplicate, purged);
         {
             let mut lists = self.0.lock();
             if commit() == Armed::Ready {
                 drop(lists);
                 return Armed::Ready;
             }
-            displaced = lists.get_or_insert_with(Box::default)[direction as usize].push(waker);
+            (duplicate, purged) = lists.get_or_insert_with(Box::default)[direction as usize].push(waker);
         }
-        if let Some(woken) = &displaced.woken {
-            woken.iter().for_each(|waker| contain_panic(|| waker.wake_by_ref()));
-        }
+        wake_all(purged);
+        drop(duplicate);
         Armed::Waiting
     }
 
     /// Wakes and forgets everyone listed for this direction.
     pub(super) fn wake(&self, direction: Direction) {
-        let list = match &mut *self.0.lock() {
-            Some(lists) => lists[direction as usize].take(),
+        let waiting = match &mut *self.0.lock() {
+            Some(lists) => mem::take(&mut lists[direction as usize].waiting),
             None => return,
         };
-        for waker in list.waiting {
-            contain_panic(|| waker.wake());
-        }
-        contain_panic(|| drop(list.woken));
+        wake_all(waiting);
     }
 
     /// Forgets everyone.
@@ -70,62 +66,37 @@ impl Overflow {
 }
 
 /// The waiters of one direction.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct List {
     waiting: Vec<Waker>,
-    /// Those of the last wake at the limit. Nobody owes them anything; they are kept to be recognised.
-    woken: Option<Arc<Vec<Waker>>>,
-    /// How many of `woken` have come back.
-    survivors: usize,
-    limit: usize,
+    purged_at: Option<Instant>,
 }
 
 impl List {
-    fn push(&mut self, waker: Waker) -> Displaced {
+    /// Adds a waiter. Returns its waker if it is listed already, and all the others if it is time to.
+    fn push(&mut self, waker: Waker) -> (Option<Waker>, Vec<Waker>) {
         if self.waiting.iter().any(|other| other.will_wake(&waker)) {
-            return Displaced { duplicate: Some(waker), ..Displaced::default() };
+            return (Some(waker), Vec::new());
         }
-        if self.woken.as_ref().is_some_and(|woken| woken.iter().any(|other| other.will_wake(&waker))) {
-            self.survivors += 1;
+        let is_due = self.waiting.len() >= PURGE_LENGTH
+            && self.purged_at.is_none_or(|purged_at| purged_at.elapsed() >= PURGE_INTERVAL);
+        let purged = if is_due { mem::take(&mut self.waiting) } else { Vec::new() };
+        if is_due {
+            self.purged_at = Some(Instant::now());
         }
         self.waiting.push(waker);
-        if self.waiting.len() < self.limit {
-            return Displaced::default();
-        }
-        if self.survivors > self.limit / 2 {
-            self.limit *= 2;
-            return Displaced::default();
-        }
-        self.survivors = 0;
-        let woken = Arc::new(mem::take(&mut self.waiting));
-        let former = self.woken.replace(Arc::clone(&woken));
-        Displaced { woken: Some(woken), former, duplicate: None }
-    }
-
-    /// Empties the list, but keeps what was learned about its length.
-    fn take(&mut self) -> Self {
-        let limit = self.limit;
-        mem::replace(self, Self { limit, ..Self::default() })
+        (None, purged)
     }
 }
 
-impl Default for List {
-    fn default() -> Self {
-        Self { waiting: Vec::new(), woken: None, survivors: 0, limit: FIRST_LIMIT }
+fn wake_all(waiting: Vec<Waker>) {
+    for waker in waiting {
+        contain_panic(|| waker.wake());
     }
 }
 
-/// What [`List::push`] leaves to be woken, or dropped, outside the lock.
-#[derive(Debug, Default)]
-struct Displaced {
-    woken: Option<Arc<Vec<Waker>>>,
-    #[expect(dead_code, reason = "only its drop matters")]
-    former: Option<Arc<Vec<Waker>>>,
-    #[expect(dead_code, reason = "only its drop matters")]
-    duplicate: Option<Waker>,
-}
+/// From this length on a list may have more remains than waiters. Never in a model, which has no clock.
+const PURGE_LENGTH: usize = if cfg!(tress_loom) { usize::MAX } else { 16 };
 
-#[cfg(not(tress_loom))]
-const FIRST_LIMIT: usize = 16;
-#[cfg(tress_loom)]
-const FIRST_LIMIT: usize = 2;
+/// How often a list is woken at most, however many come.
+pub(super) const PURGE_INTERVAL: Duration = Duration::from_millis(100);

@@ -16,16 +16,12 @@ pub(super) enum Step {
     Coarse(Duration),
     /// With [`wait`].
     Precise(Duration),
-    /// In the selector.
-    Last(Duration),
 }
 
 impl Step {
     /// The step to take with this much time left.
     pub(super) fn towards(left: Duration) -> Self {
-        if left.is_zero() {
-            Self::Last(Duration::ZERO)
-        } else if left < COARSE_FROM {
+        if left < COARSE_FROM {
             Self::Precise(left)
         } else {
             // The selector is late by up to its unit.

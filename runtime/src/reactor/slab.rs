@@ -129,6 +129,11 @@ impl Slab {
         }
     }
 
+    #[cfg(test)]
+    pub(super) fn capacity(&self) -> usize {
+        self.free.lock().made
+    }
+
     fn reclaim(&self, index: usize) {
         let mut free = self.free.lock();
         free.slots.push(u32::try_from(index).expect("indices fit the token"));

@@ -91,6 +91,8 @@ impl Driver<'_> {
             pending = self.reactor.arrived.wait(pending);
         }
         events.0 = std::mem::take(&mut pending);
+        // As with a selector: who only looks leaves the unpark to who waits.
+        pending.unparked = events.0.unparked && deadline.is_some();
         Ok(())
     }
 }
