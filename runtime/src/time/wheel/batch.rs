@@ -34,8 +34,10 @@ impl Batch {
         let count = std::mem::take(&mut self.len);
         let mut wakers = self.wakers[..count].iter_mut().filter_map(Option::take);
         while let Err(payload) = catch_unwind(AssertUnwindSafe(|| wakers.by_ref().for_each(Waker::wake))) {
-            // The panic hook has reported it; dropping the payload could panic again.
-            std::mem::forget(payload);
+            // The panic hook has reported it. Dropping the payload could panic again: then it stays.
+            if let Err(again) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
+                std::mem::forget(again);
+            }
         }
         count
     }
