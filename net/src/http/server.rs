@@ -72,6 +72,26 @@ pub fn serve<S>(listener: TcpListener, service: S) -> Server<S> {
 }
 
 /// A server before it runs: see [`serve`]. Await it to run it.
+///
+/// # Examples
+///
+/// ```no_run
+/// # use tress::http::{self, Request, Response, body::{Empty, Incoming}, service_fn};
+/// # #[tress::main]
+/// # async fn main() -> std::io::Result<()> {
+/// # async fn answer(_: Request<Incoming>) -> Result<Response<Empty<&'static [u8]>>, std::io::Error> {
+/// #     Ok(Response::new(Empty::new()))
+/// # }
+/// use std::time::Duration;
+///
+/// let listener = tress::net::TcpListener::bind("127.0.0.1:8080").await?;
+/// http::serve(listener, service_fn(answer))
+///     .header_read_timeout(Duration::from_secs(5))
+///     .max_header_bytes(16 * 1024)
+///     .max_connections(10_000)
+///     .await
+/// # }
+/// ```
 #[must_use = "a server does nothing unless awaited"]
 pub struct Server<S> {
     listener: TcpListener,

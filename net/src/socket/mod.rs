@@ -1,7 +1,8 @@
 //! TCP.
 //!
 //! Sockets belong to a reactor from the moment they are made, so making one needs a runtime: the functions here give
-//! an `io::Error` outside one. Once made, a socket may be awaited from any executor.
+//! an `io::Error` outside one. On another thread or executor, [`Handle::enter`](tress_runtime::Handle::enter) says which
+//! runtime is meant. Once made, a socket may be awaited from any executor.
 //!
 //! All methods take `&self`, and any number of tasks may wait on the same socket.
 //!

@@ -1,5 +1,6 @@
 //! A TCP connection.
 
+mod readiness;
 mod traits;
 mod transfer;
 
@@ -115,6 +116,22 @@ impl TcpStream {
     /// # Errors
     ///
     /// If the stream cannot be registered, or if there is no current runtime.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use tress::net::{TcpListener, TcpStream};
+    /// # #[tress::main(worker_threads = 1)]
+    /// # async fn main() -> std::io::Result<()> {
+    /// # let listener = TcpListener::bind("127.0.0.1:0").await?;
+    /// # let stream = TcpStream::connect(listener.local_addr()?).await?;
+    /// # let (peer, _) = listener.accept().await?;
+    /// # let stream = stream.into_std()?;
+    /// let stream = TcpStream::from_std(stream)?;
+    /// # drop((stream, peer));
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn from_std(stream: std::net::TcpStream) -> io::Result<Self> {
         stream.set_nonblocking(true)?;
         Self::from_mio(mio::net::TcpStream::from_std(stream))
@@ -160,6 +177,29 @@ impl TcpStream {
     ///
     /// Dropping the write half shuts the sending direction down. See
     /// [`OwnedReadHalf::reunite`] for the way back.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use tress::net::{TcpListener, TcpStream};
+    /// # #[tress::main(worker_threads = 1)]
+    /// # async fn main() -> std::io::Result<()> {
+    /// # let listener = TcpListener::bind("127.0.0.1:0").await?;
+    /// # let stream = TcpStream::connect(listener.local_addr()?).await?;
+    /// # let (peer, _) = listener.accept().await?;
+    /// let (read_half, write_half) = stream.into_split();
+    /// let echo = tress::spawn(async move {
+    ///     let mut word = [0; 5];
+    ///     read_half.read_exact(&mut word).await?;
+    ///     write_half.write_all(&word).await
+    /// });
+    /// peer.write_all(b"hello").await?;
+    /// let mut word = [0; 5];
+    /// peer.read_exact(&mut word).await?;
+    /// echo.await??;
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn into_split(self) -> (OwnedReadHalf, OwnedWriteHalf) {
         split_owned::split(self)
@@ -172,6 +212,23 @@ impl TcpStream {
     /// # Errors
     ///
     /// Those of shutdown(2).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use tress::net::{TcpListener, TcpStream};
+    /// # #[tress::main(worker_threads = 1)]
+    /// # async fn main() -> std::io::Result<()> {
+    /// # let listener = TcpListener::bind("127.0.0.1:0").await?;
+    /// # let stream = TcpStream::connect(listener.local_addr()?).await?;
+    /// # let (peer, _) = listener.accept().await?;
+    /// use tress::net::Shutdown;
+    ///
+    /// stream.shutdown(Shutdown::Write)?;
+    /// assert_eq!(peer.read(&mut [0; 8]).await?, 0);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn shutdown(&self, how: Shutdown) -> io::Result<()> {
         match self.io.source().shutdown(how) {
             Err(error) if error.kind() == io::ErrorKind::NotConnected => Ok(()),

@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 
 use socket2::SockRef;
 use tress_runtime::leaf::Wait;
-use tress_runtime::reactor::{Direction, Interest, Ready};
+use tress_runtime::reactor::Direction;
 
 use super::TcpStream;
 
@@ -22,6 +22,23 @@ impl TcpStream {
     /// # Cancel safety
     ///
     /// Dropping it while it is pending reads nothing.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use tress::net::{TcpListener, TcpStream};
+    /// # #[tress::main(worker_threads = 1)]
+    /// # async fn main() -> std::io::Result<()> {
+    /// # let listener = TcpListener::bind("127.0.0.1:0").await?;
+    /// # let stream = TcpStream::connect(listener.local_addr()?).await?;
+    /// # let (peer, _) = listener.accept().await?;
+    /// peer.write_all(b"hello").await?;
+    /// let mut buf = [0; 64];
+    /// let read = stream.read(&mut buf).await?;
+    /// assert!((1..=5).contains(&read));
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn read(&self, buf: &mut [u8]) -> io::Result<usize> {
         let mut wait = Wait::new("tcp read");
         poll_fn(|cx| self.poll_read_with(cx, &mut wait, buf)).await
@@ -36,6 +53,26 @@ impl TcpStream {
     /// # Cancel safety
     ///
     /// Dropping it while it is pending reads nothing.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use tress::net::{TcpListener, TcpStream};
+    /// # #[tress::main(worker_threads = 1)]
+    /// # async fn main() -> std::io::Result<()> {
+    /// # let listener = TcpListener::bind("127.0.0.1:0").await?;
+    /// # let stream = TcpStream::connect(listener.local_addr()?).await?;
+    /// # let (peer, _) = listener.accept().await?;
+    /// use std::io::IoSliceMut;
+    ///
+    /// peer.write_all(b"headbody").await?;
+    /// let (mut head, mut body) = ([0; 4], [0; 64]);
+    /// let mut bufs = [IoSliceMut::new(&mut head), IoSliceMut::new(&mut body)];
+    /// assert_eq!(stream.read_vectored(&mut bufs).await?, 8);
+    /// assert_eq!(&head, b"head");
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn read_vectored(&self, bufs: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
         let mut wait = Wait::new("tcp read");
         poll_fn(|cx| self.poll_read_vectored_with(cx, &mut wait, bufs)).await
@@ -50,6 +87,23 @@ impl TcpStream {
     /// # Cancel safety
     ///
     /// Dropping it loses what it has read so far.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use tress::net::{TcpListener, TcpStream};
+    /// # #[tress::main(worker_threads = 1)]
+    /// # async fn main() -> std::io::Result<()> {
+    /// # let listener = TcpListener::bind("127.0.0.1:0").await?;
+    /// # let stream = TcpStream::connect(listener.local_addr()?).await?;
+    /// # let (peer, _) = listener.accept().await?;
+    /// peer.write_all(b"hello").await?;
+    /// let mut word = [0; 5];
+    /// stream.read_exact(&mut word).await?;
+    /// assert_eq!(&word, b"hello");
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn read_exact(&self, buf: &mut [u8]) -> io::Result<()> {
         let mut filled = 0;
         while filled < buf.len() {
@@ -72,6 +126,26 @@ impl TcpStream {
     /// # Cancel safety
     ///
     /// Nothing is consumed in any case.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use tress::net::{TcpListener, TcpStream};
+    /// # #[tress::main(worker_threads = 1)]
+    /// # async fn main() -> std::io::Result<()> {
+    /// # let listener = TcpListener::bind("127.0.0.1:0").await?;
+    /// # let stream = TcpStream::connect(listener.local_addr()?).await?;
+    /// # let (peer, _) = listener.accept().await?;
+    /// peer.write_all(b"hello").await?;
+    /// let mut first = [0];
+    /// stream.peek(&mut first).await?;
+    /// assert_eq!(&first, b"h");
+    /// let mut word = [0; 5];
+    /// stream.read_exact(&mut word).await?;
+    /// assert_eq!(&word, b"hello");
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn peek(&self, buf: &mut [u8]) -> io::Result<usize> {
         if buf.is_empty() {
             return Ok(0);
@@ -89,6 +163,22 @@ impl TcpStream {
     /// # Cancel safety
     ///
     /// Dropping it while it is pending writes nothing.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use tress::net::{TcpListener, TcpStream};
+    /// # #[tress::main(worker_threads = 1)]
+    /// # async fn main() -> std::io::Result<()> {
+    /// # let listener = TcpListener::bind("127.0.0.1:0").await?;
+    /// # let stream = TcpStream::connect(listener.local_addr()?).await?;
+    /// # let (peer, _) = listener.accept().await?;
+    /// let written = stream.write(b"hello").await?;
+    /// assert!(written <= 5);
+    /// # drop(peer);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn write(&self, buf: &[u8]) -> io::Result<usize> {
         let mut wait = Wait::new("tcp write");
         poll_fn(|cx| self.poll_write_with(cx, &mut wait, buf)).await
@@ -103,6 +193,24 @@ impl TcpStream {
     /// # Cancel safety
     ///
     /// Dropping it while it is pending writes nothing.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use tress::net::{TcpListener, TcpStream};
+    /// # #[tress::main(worker_threads = 1)]
+    /// # async fn main() -> std::io::Result<()> {
+    /// # let listener = TcpListener::bind("127.0.0.1:0").await?;
+    /// # let stream = TcpStream::connect(listener.local_addr()?).await?;
+    /// # let (peer, _) = listener.accept().await?;
+    /// use std::io::IoSlice;
+    ///
+    /// let written = stream.write_vectored(&[IoSlice::new(b"head"), IoSlice::new(b"body")]).await?;
+    /// assert!(written <= 8);
+    /// # drop(peer);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn write_vectored(&self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
         let mut wait = Wait::new("tcp write");
         poll_fn(|cx| self.poll_write_vectored_with(cx, &mut wait, bufs)).await
@@ -117,6 +225,21 @@ impl TcpStream {
     /// # Cancel safety
     ///
     /// Dropping it may leave a part written, and does not say which.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use tress::net::{TcpListener, TcpStream};
+    /// # #[tress::main(worker_threads = 1)]
+    /// # async fn main() -> std::io::Result<()> {
+    /// # let listener = TcpListener::bind("127.0.0.1:0").await?;
+    /// # let stream = TcpStream::connect(listener.local_addr()?).await?;
+    /// # let (peer, _) = listener.accept().await?;
+    /// stream.write_all(&vec![0; 10_000]).await?;
+    /// # drop(peer);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn write_all(&self, buf: &[u8]) -> io::Result<()> {
         let mut written = 0;
         while written < buf.len() {
@@ -128,125 +251,6 @@ impl TcpStream {
             }
         }
         Ok(())
-    }
-}
-
-/// Readiness, for those who make the attempt themselves.
-impl TcpStream {
-    /// Waits until one of the interests may be ready. Readiness can be false: be prepared for `WouldBlock`.
-    ///
-    /// # Errors
-    ///
-    /// If the runtime that the stream belongs to is gone.
-    ///
-    /// # Cancel safety
-    ///
-    /// Dropping it consumes no readiness.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// use tress::net::{Interest, TcpListener, TcpStream};
-    ///
-    /// # #[tress::main(worker_threads = 1)]
-    /// # async fn main() -> std::io::Result<()> {
-    /// # let listener = TcpListener::bind("127.0.0.1:0").await?;
-    /// # let stream = TcpStream::connect(listener.local_addr()?).await?;
-    /// let ready = stream.ready(Interest::READABLE | Interest::WRITABLE).await?;
-    /// if ready.is_writable() {
-    ///     assert_eq!(stream.try_write(b"hi")?, 2);
-    /// }
-    /// # Ok(())
-    /// # }
-    /// ```
-    pub async fn ready(&self, interest: Interest) -> io::Result<Ready> {
-        let mut wait = Wait::new("tcp readiness");
-        let wanted = [(interest.is_readable(), Direction::Read), (interest.is_writable(), Direction::Write)];
-        poll_fn(|cx| {
-            wait.poll(cx, |cx| {
-                for (_, direction) in wanted.iter().filter(|(is_wanted, _)| *is_wanted) {
-                    if let Poll::Ready(ready) = self.io.registration().poll_ready(cx, *direction) {
-                        return Poll::Ready(ready);
-                    }
-                }
-                Poll::Pending
-            })
-        })
-        .await
-    }
-
-    /// Waits until a read may give something.
-    ///
-    /// # Errors
-    ///
-    /// If the runtime that the stream belongs to is gone.
-    ///
-    /// # Cancel safety
-    ///
-    /// Dropping it consumes no readiness.
-    pub async fn readable(&self) -> io::Result<()> {
-        self.io.registration().ready(Direction::Read, "tcp readable").await.map(drop)
-    }
-
-    /// Waits until a write may take something.
-    ///
-    /// # Errors
-    ///
-    /// If the runtime that the stream belongs to is gone.
-    ///
-    /// # Cancel safety
-    ///
-    /// Dropping it consumes no readiness.
-    pub async fn writable(&self) -> io::Result<()> {
-        self.io.registration().ready(Direction::Write, "tcp writable").await.map(drop)
-    }
-
-    /// Reads what is there, without waiting.
-    ///
-    /// # Errors
-    ///
-    /// Those of recv(2); `WouldBlock` if there is nothing to read.
-    pub fn try_read(&self, buf: &mut [u8]) -> io::Result<usize> {
-        if buf.is_empty() {
-            return Ok(0);
-        }
-        self.io.registration().try_io(Direction::Read, || self.io.source().read(buf))
-    }
-
-    /// Reads into several buffers, without waiting.
-    ///
-    /// # Errors
-    ///
-    /// Those of readv(2); `WouldBlock` if there is nothing to read.
-    pub fn try_read_vectored(&self, bufs: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
-        if bufs.iter().all(|buf| buf.is_empty()) {
-            return Ok(0);
-        }
-        self.io.registration().try_io(Direction::Read, || self.io.source().read_vectored(bufs))
-    }
-
-    /// Writes what fits, without waiting.
-    ///
-    /// # Errors
-    ///
-    /// Those of send(2); `WouldBlock` if nothing fits.
-    pub fn try_write(&self, buf: &[u8]) -> io::Result<usize> {
-        if buf.is_empty() {
-            return Ok(0);
-        }
-        self.io.registration().try_io(Direction::Write, || self.io.source().write(buf))
-    }
-
-    /// Writes from several buffers, without waiting.
-    ///
-    /// # Errors
-    ///
-    /// Those of writev(2); `WouldBlock` if nothing fits.
-    pub fn try_write_vectored(&self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
-        if bufs.iter().all(|buf| buf.is_empty()) {
-            return Ok(0);
-        }
-        self.io.registration().try_io(Direction::Write, || self.io.source().write_vectored(bufs))
     }
 }
 
