@@ -23,6 +23,8 @@ mod stand_in;
 #[cfg(all(test, tress_loom))]
 mod model;
 #[cfg(all(test, not(tress_loom)))]
+mod stress;
+#[cfg(all(test, not(tress_loom)))]
 mod tests;
 
 pub use ::mio::{self, Interest, event::Source};

@@ -46,6 +46,8 @@ pub(super) enum Refused {
 pub(super) struct Slab {
     chunks: [OnceLock<Box<[Slot]>>; CHUNKS],
     free: Mutex<Free>,
+    /// How many slots there are. Written under the lock, with Release: whoever reads it with Acquire finds their chunks.
+    made: AtomicUsize,
     /// Slots in use. Written under the lock, read by anybody who wants an estimate.
     live: AtomicUsize,
 }
@@ -54,8 +56,6 @@ pub(super) struct Slab {
 struct Free {
     /// Used last is reused first: its line is in the cache.
     slots: Vec<u32>,
-    /// How many slots there are.
-    made: usize,
     shut_down: bool,
 }
 
@@ -63,7 +63,8 @@ impl Slab {
     pub(super) fn new() -> Self {
         Self {
             chunks: [const { OnceLock::new() }; CHUNKS],
-            free: Mutex::new(Free { slots: Vec::new(), made: 0, shut_down: false }),
+            free: Mutex::new(Free { slots: Vec::new(), shut_down: false }),
+            made: AtomicUsize::new(0),
             live: AtomicUsize::new(0),
         }
     }
@@ -84,7 +85,7 @@ impl Slab {
         }
         let index = free.slots.pop().expect("the slab has just grown") as usize;
         let key = Key { index, generation: self.at(index).allocate(flags) };
-        self.live.store(free.made - free.slots.len(), Ordering::Relaxed);
+        self.count(&free);
         Ok(key)
     }
 
@@ -104,8 +105,11 @@ impl Slab {
     /// Takes an event to the registration that it is for; false if that has ended.
     pub(super) fn deliver(&self, token_bits: usize, flags: Flags) -> bool {
         let key = Key::from_bits(token_bits);
-        let Some(slot) = self.find(key.index) else { return false };
-        match slot.deliver(key.generation, flags) {
+        // Acquire pairs with the Release in `grow`. The kernel orders the two as well, but says so to nobody.
+        if key.index >= self.made.load(Ordering::Acquire) {
+            return false;
+        }
+        match self.at(key.index).deliver(key.generation, flags) {
             Delivered::Stale => false,
             Delivered::Live => true,
             Delivered::Reclaim => {
@@ -117,12 +121,8 @@ impl Slab {
 
     /// Refuses further registrations, and wakes everybody who waits for one.
     pub(super) fn shut_down(&self) {
-        let made = {
-            let mut free = self.free.lock();
-            free.shut_down = true;
-            free.made
-        };
-        for index in 0..made {
+        self.free.lock().shut_down = true;
+        for index in 0..self.made.load(Ordering::Acquire) {
             if self.at(index).shut_down() == Delivered::Reclaim {
                 self.reclaim(index);
             }
@@ -131,37 +131,37 @@ impl Slab {
 
     #[cfg(test)]
     pub(super) fn capacity(&self) -> usize {
-        self.free.lock().made
+        self.made.load(Ordering::Relaxed)
     }
 
     fn reclaim(&self, index: usize) {
         let mut free = self.free.lock();
         free.slots.push(u32::try_from(index).expect("indices fit the token"));
-        self.live.store(free.made - free.slots.len(), Ordering::Relaxed);
+        self.count(&free);
     }
 
     /// Adds a chunk, and puts its slots onto the free list.
     fn grow(&self, free: &mut Free) -> Result<(), Refused> {
-        let (chunk, offset) = locate(free.made);
+        let made = self.made.load(Ordering::Relaxed);
+        let (chunk, offset) = locate(made);
         debug_assert_eq!(offset, 0, "chunks are used up before the next is made");
         let cell = self.chunks.get(chunk).ok_or(Refused::Full)?;
         let len = FIRST_CHUNK << chunk;
         cell.get_or_init(|| (0..len).map(|_| Slot::new()).collect());
-        let indices = free.made..free.made + len;
+        let indices = made..made + len;
         free.slots.extend(indices.rev().map(|index| u32::try_from(index).expect("indices fit the token")));
-        free.made += len;
+        self.made.store(made + len, Ordering::Release);
         Ok(())
     }
 
     #[inline]
     fn at(&self, index: usize) -> &Slot {
-        self.find(index).expect("slots that were handed out exist")
+        let (chunk, offset) = locate(index);
+        &self.chunks[chunk].get().expect("slots that were handed out exist")[offset]
     }
 
-    #[inline]
-    fn find(&self, index: usize) -> Option<&Slot> {
-        let (chunk, offset) = locate(index);
-        self.chunks.get(chunk)?.get()?.get(offset)
+    fn count(&self, free: &Free) {
+        self.live.store(self.made.load(Ordering::Relaxed) - free.slots.len(), Ordering::Relaxed);
     }
 }
 
