@@ -91,6 +91,7 @@ fn a_scan_may_run_while_others_allocate_and_free() {
 
 #[test]
 fn seeded_stress() {
+    let _alone = alone();
     const THREADS: usize = 4;
     let steps = if cfg!(debug_assertions) { 30_000 } else { 300_000 };
     let seed = std::env::var("TRESS_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(42);
@@ -155,7 +156,7 @@ impl Random {
     }
 }
 
-/// Held by tests that look at process-wide counts.
+/// Held by tests that look at process-wide counts, and by those that change them much.
 fn alone() -> MutexGuard<'static, ()> {
     static ALONE: Mutex<()> = Mutex::new(());
     ALONE.lock()
