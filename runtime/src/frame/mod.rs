@@ -43,6 +43,7 @@ pub(crate) enum Kind {
     /// A task: its first word is an `AtomicUsize` for as long as the page exists, 0 meaning "nobody refers to it".
     Task = 0,
     /// Any other memory. Its first word belongs to its user.
+    #[cfg_attr(not(test), expect(dead_code, reason = "for boxed futures, which come with the frame tree"))]
     Raw = 1,
 }
 
@@ -112,6 +113,7 @@ pub(crate) fn for_each_task_slot(f: &mut dyn FnMut(NonNull<u8>)) {
 }
 
 /// Sums up every heap's counters.
+#[cfg_attr(not(test), expect(dead_code, reason = "for the runtime's metrics"))]
 pub(crate) fn stats() -> Stats {
     source::stats()
 }
