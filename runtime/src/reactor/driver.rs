@@ -54,7 +54,7 @@ impl Reactor {
     }
 
     /// The index of the worker that it belongs to.
-    pub(crate) fn index(&self) -> usize {
+    pub(super) fn index(&self) -> usize {
         self.index
     }
 
@@ -160,7 +160,8 @@ impl Events {
     }
 
     /// Whether there is nothing to dispatch, not even an unpark.
-    pub(crate) fn is_empty(&self) -> bool {
+    #[cfg(test)]
+    pub(super) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 }

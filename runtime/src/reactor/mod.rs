@@ -1,4 +1,5 @@
-//! The reactor.
+#![doc = include_str!("README.md")]
+#![allow(rustdoc::private_intra_doc_links, reason = "the README is for those who work here, too")]
 
 #[cfg(not(tress_loom))]
 mod driver;

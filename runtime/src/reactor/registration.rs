@@ -134,7 +134,8 @@ impl Registration {
     ) -> io::Result<Self> {
         let key = reactor.slab().allocate(flags).map_err(|refused| match refused {
             Refused::Full => {
-                io::Error::new(io::ErrorKind::OutOfMemory, "too many registrations in one reactor")
+                let message = format!("too many registrations in the reactor of worker {}", reactor.index());
+                io::Error::new(io::ErrorKind::OutOfMemory, message)
             }
             Refused::ShutDown => shut_down(),
         })?;

@@ -10,7 +10,6 @@ use crate::primitive::sync::{Arc, Condvar, Mutex, MutexGuard};
 /// Stands for the reactor of a worker.
 #[derive(Debug)]
 pub(crate) struct Reactor {
-    index: usize,
     poll: Mutex<()>,
     pending: Mutex<Pending>,
     arrived: Condvar,
@@ -35,18 +34,13 @@ struct Pending {
 }
 
 impl Reactor {
-    pub(crate) fn new(index: usize) -> io::Result<Arc<Self>> {
+    pub(crate) fn new(_index: usize) -> io::Result<Arc<Self>> {
         Ok(Arc::new(Self {
-            index,
             poll: Mutex::new(()),
             pending: Mutex::new(Pending::default()),
             arrived: Condvar::new(),
             slab: Slab::new(),
         }))
-    }
-
-    pub(crate) fn index(&self) -> usize {
-        self.index
     }
 
     pub(crate) fn try_lock(&self) -> Option<Driver<'_>> {
@@ -100,9 +94,5 @@ impl Driver<'_> {
 impl Events {
     pub(crate) fn new() -> Self {
         Self(Pending::default())
-    }
-
-    pub(crate) fn is_empty(&self) -> bool {
-        self.0.events.is_empty() && !self.0.unparked
     }
 }
