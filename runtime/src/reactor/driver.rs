@@ -102,12 +102,22 @@ impl Reactor {
 impl Driver<'_> {
     /// Waits until there are events, an unpark, or the deadline is reached; `None` is never, the past only looks.
     ///
-    /// May return early without events. This is the one place where a deadline is waited for.
-    pub(crate) fn wait(&mut self, events: &mut Events, deadline: Option<Instant>) -> io::Result<()> {
-        let result = match deadline {
-            None if self.selector.unparked => self.look(events),
-            None => self.poll(events, None),
-            Some(deadline) => self.wait_until(events, deadline),
+    /// With a `nap` it returns after about that time anyway: about, since the selector counts in milliseconds, and
+    /// being precise would cost a further system call. May return early without events. This is the one place where a
+    /// deadline is waited for.
+    pub(crate) fn wait(
+        &mut self,
+        events: &mut Events,
+        deadline: Option<Instant>,
+        nap: Option<Duration>,
+    ) -> io::Result<()> {
+        let result = match (deadline, nap) {
+            (None, _) if self.selector.unparked => self.return_unparked(events),
+            (None, nap) => self.poll(events, nap),
+            (Some(deadline), Some(nap)) if deadline > Instant::now() + nap && !self.selector.unparked => {
+                self.poll(events, Some(nap))
+            }
+            (Some(deadline), _) => self.wait_until(events, deadline),
         };
         match result {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(()),
@@ -119,12 +129,10 @@ impl Driver<'_> {
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
-                self.poll(events, Some(Duration::ZERO))?;
-                self.selector.unparked |= events.0.iter().any(|event| event.token() == UNPARK);
-                return Ok(());
+                return self.look(events);
             }
             if self.selector.unparked {
-                return self.look(events);
+                return self.return_unparked(events);
             }
             match Step::towards(left) {
                 Step::Coarse(timeout) => self.poll(events, Some(timeout))?,
@@ -142,8 +150,16 @@ impl Driver<'_> {
         }
     }
 
+    /// Takes what is there, without waiting and on behalf of anybody. An unpark that it comes upon is kept for the
+    /// next wait.
+    pub(crate) fn look(&mut self, events: &mut Events) -> io::Result<()> {
+        self.poll(events, Some(Duration::ZERO))?;
+        self.selector.unparked |= events.0.iter().any(|event| event.token() == UNPARK);
+        Ok(())
+    }
+
     /// A wait that is over at once, because of an unpark that a look has taken.
-    fn look(&mut self, events: &mut Events) -> io::Result<()> {
+    fn return_unparked(&mut self, events: &mut Events) -> io::Result<()> {
         self.selector.unparked = false;
         self.poll(events, Some(Duration::ZERO))
     }

@@ -227,7 +227,7 @@ fn two_waiters_in_one_direction_are_both_woken() {
 /// Looks once, if nobody else is looking; returns how many events it took to their registrations.
 fn turn(reactor: &Reactor, deadline: Option<Instant>) -> Option<usize> {
     let mut events = Events::new();
-    reactor.try_lock()?.wait(&mut events, deadline).unwrap();
+    reactor.try_lock()?.wait(&mut events, deadline, None).unwrap();
     Some(reactor.dispatch(&mut events))
 }
 

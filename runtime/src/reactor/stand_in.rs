@@ -1,7 +1,7 @@
 //! The reactor under loom: the same slab, and a queue of made-up events in place of a selector.
 
 use std::io;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::slab::{Key, Slab};
 use super::snapshot::Flags;
@@ -79,15 +79,26 @@ impl Reactor {
 
 impl Driver<'_> {
     /// Waits for an event or an unpark. There is no time in a model: with a deadline it only looks.
-    pub(crate) fn wait(&mut self, events: &mut Events, deadline: Option<Instant>) -> io::Result<()> {
+    pub(crate) fn wait(
+        &mut self,
+        events: &mut Events,
+        deadline: Option<Instant>,
+        nap: Option<Duration>,
+    ) -> io::Result<()> {
         let mut pending = self.reactor.pending.lock();
-        while deadline.is_none() && pending.events.is_empty() && !pending.unparked {
+        let looks = deadline.is_some() || nap.is_some();
+        while !looks && pending.events.is_empty() && !pending.unparked {
             pending = self.reactor.arrived.wait(pending);
         }
         events.0 = std::mem::take(&mut pending);
         // As with a selector: who only looks leaves the unpark to who waits.
-        pending.unparked = events.0.unparked && deadline.is_some();
+        pending.unparked = events.0.unparked && looks;
         Ok(())
+    }
+
+    /// Takes what is there.
+    pub(crate) fn look(&mut self, events: &mut Events) -> io::Result<()> {
+        self.wait(events, None, Some(Duration::ZERO))
     }
 }
 

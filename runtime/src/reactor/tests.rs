@@ -50,7 +50,7 @@ fn stream(reactor: &Arc<Reactor>) -> (UnixStream, Registration, UnixStream) {
 
 fn turn(reactor: &Reactor, timeout: Duration) -> usize {
     let mut events = Events::new();
-    reactor.try_lock().unwrap().wait(&mut events, Some(Instant::now() + timeout)).unwrap();
+    reactor.try_lock().unwrap().wait(&mut events, Some(Instant::now() + timeout), None).unwrap();
     reactor.dispatch(&mut events)
 }
 

@@ -87,6 +87,7 @@ struct Seat(Local);
 
 impl Seat {
     fn take(pool: &PoolRef, index: usize, queue: Deque<Runnable>) -> Self {
+        pool.seated.fetch_add(1, Ordering::Relaxed);
         Self(Local::new(PoolRef::clone(pool), index, queue))
     }
 }
@@ -99,6 +100,7 @@ impl Drop for Seat {
         let remote = local.remote();
         remote.active.store(false, Ordering::Relaxed);
         frame::flush();
+        local.pool.seated.fetch_sub(1, Ordering::Relaxed);
         let queue = std::mem::replace(&mut self.0.queue, Deque::new_fifo());
         self.0.pool.guest_queues.lock().push((self.0.index, queue));
     }

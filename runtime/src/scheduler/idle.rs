@@ -121,6 +121,20 @@ impl Idle {
         self.searching.load(Ordering::Relaxed) == 0 && self.any_sleeper()
     }
 
+    /// Whether anybody but `worker` is awake; a hint.
+    #[inline]
+    pub(crate) fn is_any_other_awake(&self, worker: usize) -> bool {
+        self.sleepers.iter().enumerate().any(|(index, word)| {
+            let first = index * BITS;
+            let here = (self.workers - first).min(BITS);
+            let mut asleep = word.load(Ordering::Relaxed);
+            if (first..first + here).contains(&worker) {
+                asleep |= 1 << (worker - first);
+            }
+            asleep != u64::MAX >> (BITS - here)
+        })
+    }
+
     /// Whether `worker` is parked or about to park.
     pub(crate) fn is_sleeping(&self, worker: usize) -> bool {
         let (word, bit) = place(worker);

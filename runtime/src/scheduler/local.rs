@@ -142,7 +142,7 @@ impl Local {
 
     /// Steals from somebody whose queue is worth it.
     pub(crate) fn steal(&self) -> Option<Runnable> {
-        let remotes = &self.pool.remotes;
+        let remotes = self.pool.seats();
         let start = self.random_below(remotes.len());
         for offset in 0..remotes.len() {
             let victim = (start + offset) % remotes.len();

@@ -31,7 +31,7 @@ use std::time::Duration;
 ///
 /// Waking costs some microseconds on both sides, and a second reactor makes each request dearer; so light load stays
 /// where it is. What a queue takes is its length times the mean length of a poll.
-const HELP_BACKLOG: Duration = Duration::from_micros(50);
+const HELP_BACKLOG: Duration = Duration::from_micros(50); // T
 
 /// A queue that takes its owner longer than this is worth stealing from, for a worker that is awake anyway.
 const STEAL_BACKLOG: Duration = Duration::from_micros(10);

@@ -17,7 +17,7 @@ use crate::context;
 use crate::executor::{ExecutorRef, ExecutorVtable, Reason, Runnable};
 use crate::primitive::deque::{Injector, Steal, Worker as Deque};
 use crate::primitive::epoch;
-use crate::primitive::sync::atomic::{AtomicBool, AtomicU64, Ordering, fence};
+use crate::primitive::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering, fence};
 use crate::primitive::sync::{Arc, Mutex};
 
 /// How many threads can be in `block_on` of one runtime as workers; further ones wait without taking part.
@@ -30,6 +30,8 @@ pub(crate) struct Pool {
     pub(crate) remotes: Box<[CachePadded<Remote>]>,
     /// The guests' queues while no guest uses them.
     pub(crate) guest_queues: Mutex<Vec<(usize, Deque<Runnable>)>>,
+    /// How many guests there are; written by them. A hint for others, so that absent guests are not looked at.
+    pub(crate) seated: AtomicUsize,
     pub(crate) injector: Injector<Runnable>,
     pub(crate) idle: Idle,
     pub(crate) sentinel: Sentinel,
@@ -59,6 +61,7 @@ impl Pool {
             config,
             remotes: remotes.into_iter().map(CachePadded::new).collect(),
             guest_queues: Mutex::new(guest_queues),
+            seated: AtomicUsize::new(0),
             injector: Injector::new(),
             idle,
             sentinel: Sentinel::new(),
@@ -90,6 +93,18 @@ impl Pool {
     /// What others may see of the workers proper.
     pub(crate) fn workers(&self) -> &[CachePadded<Remote>] {
         &self.remotes[..self.config.workers]
+    }
+
+    /// What others may see of the workers and, if there are any, of the guests.
+    #[inline]
+    pub(crate) fn seats(&self) -> &[CachePadded<Remote>] {
+        if self.seated.load(Ordering::Relaxed) > 0 { &self.remotes } else { self.workers() }
+    }
+
+    /// Whether anybody but `worker` may have something to steal.
+    #[inline]
+    pub(crate) fn has_victims(&self, worker: usize) -> bool {
+        self.seated.load(Ordering::Relaxed) > 0 || self.idle.is_any_other_awake(worker)
     }
 
     #[inline]

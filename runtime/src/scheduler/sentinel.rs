@@ -3,9 +3,10 @@
 //! Idle workers hold a *watch*. While any worker runs, one that holds it does not park for longer than a moment, and
 //! looks whether somebody has not looked after its reactor, timers and queue lately. If so, it does that in its stead.
 //!
-//! Two workers hold the watch at a time, so that when one of them has to run a task itself, nobody needs to be roused
-//! to take its place. They keep it for a while after everybody has gone to sleep, since rousing costs more than a few
-//! looks; then they sleep for good: an idle pool makes no periodic wake-ups.
+//! One is enough; but one that has to run a task itself goes on holding it beside the one that was roused to take its
+//! place, so that two workers with light loads do not rouse each other over and over. They keep the watch for a while
+//! after everybody has gone to sleep, since rousing costs more than a few looks; then they sleep for good: an idle pool
+//! makes no periodic wake-ups.
 
 use std::cell::{Cell, RefCell};
 use std::time::{Duration, Instant};
@@ -96,31 +97,46 @@ impl Pool {
     /// Whether anybody but `worker` runs, or is about to.
     fn any_other_running(&self, worker: usize) -> bool {
         let workers = self.config.workers;
-        (0..workers).any(|other| other != worker && !self.idle.is_sleeping(other))
-            || self.remotes[workers..].iter().any(|guest| guest.active.load(Ordering::Relaxed))
+        self.idle.is_any_other_awake(worker)
+            || (self.seated.load(Ordering::Relaxed) > 0
+                && self.remotes[workers..].iter().any(|guest| guest.active.load(Ordering::Relaxed)))
     }
 }
 
 impl Local {
-    /// Decides, at the moment of parking, when this worker has to look after the others at the latest.
-    pub(super) fn watch_deadline(&self, now: Instant) -> Option<Instant> {
+    /// Decides, at the moment of parking, how long this worker may sleep, given the deadline of its timers.
+    ///
+    /// The result is a deadline that is kept, and a time after which it is woken anyway, more or less.
+    pub(super) fn watch_before(&self, timers: Option<Instant>) -> (Option<Instant>, Option<Duration>) {
+        if !self.keeps_watch() {
+            (timers, None)
+        } else if self.watch.stuck.get() {
+            let soon = Instant::now() + STUCK_PERIOD;
+            (Some(timers.map_or(soon, |timers| timers.min(soon))), None)
+        } else {
+            (timers, Some(PERIOD))
+        }
+    }
+
+    /// Whether this worker, which is about to park, keeps watch.
+    fn keeps_watch(&self) -> bool {
         let sentinel = &self.pool.sentinel;
         let idle = &self.pool.idle;
         if !sentinel.is_held_by(self.index) {
-            let wanted = self.pool.any_other_running(self.index) || sentinel.is_kept(idle);
+            let wanted = self.pool.any_other_running(self.index) && !sentinel.is_kept(idle);
             if !wanted || !sentinel.take(self.index, idle) {
-                return None;
+                return false;
             }
             self.watch.quiet.set(0);
             self.watch.stuck.set(false);
         } else if self.watch.quiet.get() >= LINGER_LOOKS {
             sentinel.leave(self.index);
             if !self.pool.any_other_running(self.index) || !sentinel.take(self.index, idle) {
-                return None;
+                return false;
             }
             self.watch.quiet.set(0);
         }
-        Some(now + self.period())
+        true
     }
 
     /// Looks after the others if this worker holds the watch and it is time.
@@ -149,8 +165,7 @@ impl Local {
         self.watch.looked_at.set(now);
         let workers = self.pool.config.workers;
         let (mut running, mut stuck) = (false, false);
-        for index in 0..self.pool.remotes.len() {
-            let remote = &self.pool.remotes[index];
+        for (index, remote) in self.pool.seats().iter().enumerate() {
             let runs = if index < workers {
                 index != self.index && !self.pool.idle.is_sleeping(index)
             } else {
@@ -176,7 +191,7 @@ impl Local {
         let remote = &self.pool.remotes[index];
         let mut taken = 0;
         if let Some(reactor) = remote.reactor() {
-            taken += self.turn(reactor, now);
+            taken += self.turn(reactor);
         }
         if let Some(timers) = remote.timers() {
             taken += timers.process(now);

@@ -5,6 +5,9 @@ use std::time::Instant;
 use super::config::Config;
 use super::idle::Left;
 use super::local::Local;
+use super::remote::Remote;
+use crossbeam_utils::CachePadded;
+
 use crate::executor::Runnable;
 use crate::frame;
 use crate::reactor::Reactor;
@@ -57,24 +60,25 @@ impl Local {
     /// Whether there is more work than those who are awake will soon get round to.
     fn is_help_needed(&self) -> bool {
         !self.pool.injector.is_empty()
-            || self.pool.remotes.iter().any(|remote| remote.backlog() >= super::HELP_BACKLOG)
+            || self.pool.seats().iter().any(|remote| remote.backlog() >= super::HELP_BACKLOG)
     }
 
     /// Whether somebody who is about to park should stay.
     fn is_work_left(&self) -> bool {
+        let is_worth_it = |(index, remote): (usize, &CachePadded<Remote>)| {
+            index != self.index && remote.backlog() >= super::STEAL_BACKLOG
+        };
         !self.pool.injector.is_empty()
-            || self
-                .pool
-                .remotes
-                .iter()
-                .enumerate()
-                .any(|(index, remote)| index != self.index && remote.backlog() >= super::STEAL_BACKLOG)
             || self.pool.is_closed()
+            || (self.pool.has_victims(self.index) && self.pool.seats().iter().enumerate().any(is_worth_it))
     }
 
     /// Looks for work elsewhere, unless enough others do.
     fn search(&self) -> Option<Runnable> {
         if !self.searching.get() {
+            if !self.pool.has_victims(self.index) {
+                return None;
+            }
             if !self.pool.idle.start_searching() {
                 return None;
             }
@@ -90,7 +94,7 @@ impl Local {
         let remote = self.remote();
         self.stopwatch.lap(now, self.tick.get(), remote);
         if let Some(reactor) = remote.reactor() {
-            self.turn(reactor, now);
+            self.turn(reactor);
         }
         if let Some(timers) = remote.timers() {
             timers.process(now);
@@ -100,11 +104,11 @@ impl Local {
     }
 
     /// Takes what a reactor has, without waiting; returns how many sockets had events.
-    pub(super) fn turn(&self, reactor: &Reactor, now: Instant) -> usize {
+    pub(super) fn turn(&self, reactor: &Reactor) -> usize {
         // Somebody may be dispatching already, further up on this very stack.
         let Ok(mut events) = self.events.try_borrow_mut() else { return 0 };
         let waited = match reactor.try_lock() {
-            Some(mut driver) => driver.wait(&mut events, Some(now)),
+            Some(mut driver) => driver.look(&mut events),
             None => return 0,
         };
         if waited.is_err() {
@@ -142,24 +146,20 @@ impl Local {
         }
         Config::call(self.pool.config.on_park.as_ref());
         remote.counters.parks.add(1);
-        self.wait(now);
+        self.wait();
         Config::call(self.pool.config.on_unpark.as_ref());
     }
 
     /// Steps 4 to 6: waits, leaves the sleepers, and delivers what came.
-    fn wait(&self, now: Instant) {
+    fn wait(&self) {
         let remote = self.remote();
         let (Some(reactor), Some(timers)) = (remote.reactor(), remote.timers()) else { return };
         let mut events = self.events.borrow_mut();
         let mut waited = false;
         if remote.parker.prepare() {
-            let watch = self.watch_deadline(now);
+            let (deadline, nap) = self.watch_before(timers.next_deadline());
             if let Some(mut driver) = reactor.try_lock() {
-                let deadline = match (timers.next_deadline(), watch) {
-                    (Some(timer), Some(watch)) => Some(timer.min(watch)),
-                    (timer, watch) => timer.or(watch),
-                };
-                waited = driver.wait(&mut events, deadline).is_ok();
+                waited = driver.wait(&mut events, deadline, nap).is_ok();
             } else {
                 // Somebody is draining the reactor in this worker's stead, and will be done in a moment.
                 std::thread::yield_now();
