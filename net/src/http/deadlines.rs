@@ -75,9 +75,13 @@ impl Deadlines {
     }
 
     fn look(&self) -> u64 {
-        let now = self.nanos_at(Instant::now());
-        self.seen_nanos.store(now, Ordering::Relaxed);
-        now
+        self.see(Instant::now())
+    }
+
+    fn see(&self, now: Instant) -> u64 {
+        let nanos = self.nanos_at(now);
+        self.seen_nanos.store(nanos, Ordering::Relaxed);
+        nanos
     }
 
     fn nanos_at(&self, instant: Instant) -> u64 {
@@ -146,7 +150,13 @@ impl Timer for HeadTimer {
 
     fn sleep_until(&self, deadline: Instant) -> Pin<Box<dyn Sleep>> {
         let deadline_nanos = self.0.nanos_at(deadline);
-        Box::pin(NotedSleep { deadlines: Arc::clone(&self.0), deadline_nanos })
+        Box::pin(NotedSleep { deadlines: Arc::clone(&self.0), deadline_nanos, is_new: true })
+    }
+
+    fn now(&self) -> Instant {
+        let now = Instant::now();
+        self.0.see(now);
+        now
     }
 }
 
@@ -155,13 +165,20 @@ impl Timer for HeadTimer {
 struct NotedSleep {
     deadlines: Arc<Deadlines>,
     deadline_nanos: u64,
+    is_new: bool,
 }
 
 impl Future for NotedSleep {
     type Output = ();
 
-    fn poll(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<()> {
-        if self.deadlines.look() >= self.deadline_nanos {
+    fn poll(mut self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<()> {
+        // hyper has asked for the time just before it asked for this.
+        let now = match self.is_new {
+            true => self.deadlines.seen_nanos.load(Ordering::Relaxed),
+            false => self.deadlines.look(),
+        };
+        self.is_new = false;
+        if now >= self.deadline_nanos {
             return Poll::Ready(());
         }
         self.deadlines.head_nanos.store(self.deadline_nanos, Ordering::Relaxed);
