@@ -119,7 +119,7 @@ fn registrations_come_and_go_while_others_dispatch() {
                     let mut events = Events::new();
                     while !done.load(Ordering::Relaxed) {
                         if let Some(mut driver) = reactor.try_lock() {
-                            driver.wait(&mut events, Some(Instant::now() + timeout)).unwrap();
+                            driver.wait(&mut events, Some(Instant::now() + timeout), None).unwrap();
                         }
                         reactor.dispatch(&mut events);
                         thread::yield_now();
@@ -181,7 +181,7 @@ fn two_threads_wait_for_one_source() {
                 let mut events = Events::new();
                 while !done.load(Ordering::Relaxed) {
                     let deadline = Instant::now() + Duration::from_millis(1);
-                    reactor.try_lock().unwrap().wait(&mut events, Some(deadline)).unwrap();
+                    reactor.try_lock().unwrap().wait(&mut events, Some(deadline), None).unwrap();
                     reactor.dispatch(&mut events);
                 }
             });

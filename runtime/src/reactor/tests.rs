@@ -161,7 +161,7 @@ fn a_stale_event_is_ignored() {
     settle(&reactor);
     theirs.write_all(b"x").unwrap();
     let mut events = Events::new();
-    reactor.try_lock().unwrap().wait(&mut events, Some(Instant::now())).unwrap();
+    reactor.try_lock().unwrap().wait(&mut events, Some(Instant::now()), None).unwrap();
     assert!(!events.is_empty());
     registration.deregister(&mut ours).unwrap();
     drop(registration);
@@ -356,7 +356,7 @@ fn deadlines_are_precise() {
             .map(|_| {
                 let deadline = Instant::now() + Duration::from_micros(micros);
                 let mut events = Events::new();
-                reactor.try_lock().unwrap().wait(&mut events, Some(deadline)).unwrap();
+                reactor.try_lock().unwrap().wait(&mut events, Some(deadline), None).unwrap();
                 Instant::now().checked_duration_since(deadline).expect("not early")
             })
             .collect();
