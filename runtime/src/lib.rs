@@ -4,6 +4,7 @@
 
 mod blocking;
 mod builder;
+mod containment;
 mod context;
 mod coop;
 mod error;

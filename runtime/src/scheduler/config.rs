@@ -1,9 +1,9 @@
 //! What a pool is built with.
 
 use std::fmt;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
+use crate::containment::contain_panic;
 use crate::primitive::sync::Arc;
 
 /// A function that the pool calls at some moment of a thread's life.
@@ -32,7 +32,7 @@ impl Config {
     #[inline]
     pub(crate) fn call(hook: Option<&Hook>) {
         if let Some(hook) = hook {
-            let _ = catch_unwind(AssertUnwindSafe(|| hook()));
+            contain_panic(|| hook());
         }
     }
 }

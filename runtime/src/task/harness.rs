@@ -18,6 +18,7 @@ use super::id::CurrentId;
 use super::raw::RawTask;
 use super::state::{ToComplete, ToIdle, ToRunning};
 use super::waker::WakerRef;
+use crate::containment::{contain_panic, discard_payload};
 use crate::executor::{Header, Reason, Transfer};
 
 /// Takes the task out of its queue and polls it.
@@ -89,7 +90,9 @@ pub(super) unsafe fn drop_output<F: Future>(task: NonNull<TaskHeader>) {
     let task = unsafe { RawTask::from_ptr(task) };
     // A panic of an output's drop has nobody left to be told.
     // SAFETY: as above.
-    let _ = unsafe { drop_stage::<F>(task) };
+    if let Err(payload) = unsafe { drop_stage::<F>(task) } {
+        discard_payload(payload);
+    }
 }
 
 /// Frees the frame.
@@ -114,7 +117,11 @@ unsafe fn poll<F: Future>(task: RawTask) {
     // SAFETY: the caller runs the task.
     let output = match unsafe { drop_stage::<F>(task) } {
         Ok(()) => output,
-        Err(payload) => Err(JoinError::panicked(task.id(), payload)),
+        Err(payload) => {
+            // The output is lost, and its drop is as foreign as the future's.
+            contain_panic(|| drop(output));
+            Err(JoinError::panicked(task.id(), payload))
+        }
     };
     // SAFETY: the caller runs the task.
     unsafe { finish::<F>(task, output) }
@@ -182,7 +189,9 @@ unsafe fn finish<F: Future>(task: RawTask, output: Result<F::Output, JoinError>)
     if outcome == ToComplete::DropOutput {
         // Nobody is left to be told of a panic in the drop of an output that nobody wanted.
         // SAFETY: the task is not complete yet, so the stage is still the caller's.
-        let _ = unsafe { drop_stage::<F>(task) };
+        if let Err(payload) = unsafe { drop_stage::<F>(task) } {
+            discard_payload(payload);
+        }
         outcome = task.state().transition_to_complete(true);
     }
     match outcome {
@@ -193,7 +202,7 @@ unsafe fn finish<F: Future>(task: RawTask, output: Result<F::Output, JoinError>)
             let waker = unsafe { task.replace_join_waker(None) };
             if let Some(waker) = waker {
                 // A foreign waker may panic; the worker goes on.
-                let _ = catch_unwind(AssertUnwindSafe(|| waker.wake()));
+                contain_panic(|| waker.wake());
             }
             task.release();
         }

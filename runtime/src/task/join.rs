@@ -7,7 +7,7 @@
 use std::fmt;
 use std::future::Future;
 use std::marker::PhantomData;
-use std::panic::{AssertUnwindSafe, RefUnwindSafe, UnwindSafe, catch_unwind};
+use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::pin::Pin;
 use std::ptr::NonNull;
 use std::task::{Context, Poll};
@@ -16,6 +16,7 @@ use super::error::JoinError;
 use super::raw::RawTask;
 use super::state::ToDetached;
 use super::{AbortHandle, Id};
+use crate::containment::contain_panic;
 use crate::leaf::Wait;
 
 /// The right to a task's output.
@@ -123,18 +124,22 @@ fn poll_output<T>(task: RawTask, cx: &Context<'_>) -> Poll<Result<T, JoinError>>
 
 /// Leaves the context's waker with the task. False if the task has completed.
 fn set_join_waker(task: RawTask, cx: &Context<'_>) -> bool {
+    // A foreign waker's clone and drop may do anything, also panic: they are called while the cell and the flag agree,
+    // so that between polls the cell is empty whenever the flag is clear.
+    let waker = cx.waker().clone();
     if task.state().load().has_join_waker() && !task.state().transition_to_join_waker_unset() {
         return false;
     }
-    // A foreign waker's clone and drop may do anything, so they are called outside the cell.
-    let waker = cx.waker().clone();
     // SAFETY: `JOIN_WAKER` is clear and the task was not complete: the cell is the handle's until it is set again.
-    drop(unsafe { task.replace_join_waker(Some(waker)) });
+    let former = unsafe { task.replace_join_waker(Some(waker)) };
     if task.state().transition_to_join_waker_set() {
+        contain_panic(|| drop(former));
         return true;
     }
     // SAFETY: the task completed without `JOIN_WAKER`: the cell stays the handle's.
-    drop(unsafe { task.replace_join_waker(None) });
+    let waker = unsafe { task.replace_join_waker(None) };
+    contain_panic(|| drop(former));
+    contain_panic(|| drop(waker));
     false
 }
 
@@ -146,7 +151,7 @@ impl<T> Drop for JoinHandle<T> {
             ToDetached::DropWaker => {
                 // SAFETY: the transition gave the cell back to the handle.
                 let waker = unsafe { self.task.replace_join_waker(None) };
-                let _ = catch_unwind(AssertUnwindSafe(|| drop(waker)));
+                contain_panic(|| drop(waker));
             }
             ToDetached::DropOutput => {
                 // SAFETY: the task is complete and the caller is its join handle.
