@@ -33,7 +33,7 @@ thread_local! {
     static LOOP: Cell<*const RunLoop> = const { Cell::new(ptr::null()) };
     /// The entered handles, with the numbers by which their guards find them.
     static ENTERED: RefCell<Vec<(u64, PoolRef)>> = const { RefCell::new(Vec::new()) };
-    /// The pool for which this thread makes a blocking call.
+    /// The pool for which this thread makes a blocking call, be it in place.
     static BLOCKING: Cell<Blocking> = const { Cell::new(Blocking(None)) };
     static NEXT_ENTER: Cell<u64> = const { Cell::new(0) };
 }
@@ -90,18 +90,21 @@ pub(crate) fn assert_outside() {
 /// Runs `f` as if the thread were in no run loop; what it had queued is given to others.
 pub(crate) fn suspend<R>(f: impl FnOnce() -> R) -> R {
     let current = LOOP.with(Cell::get);
-    let Some(pool) = with_loop(|run_loop| {
+    let Some((pool, is_worker)) = with_loop(|run_loop| {
         run_loop.map(|run_loop| {
-            if let Some(local) = run_loop.local() {
+            let local = run_loop.local();
+            if let Some(local) = local {
                 local.give_away();
             }
-            PoolRef::clone(&run_loop.pool)
+            (PoolRef::clone(&run_loop.pool), local.is_some_and(|local| !local.is_guest()))
         })
     }) else {
         return f();
     };
     let budget = crate::coop::enter(None);
-    let entered = enter(pool);
+    // A shutdown inside `f` must not wait for a worker that is further up on this stack.
+    let mark = is_worker.then(|| mark_blocking(&pool));
+    let entered = (enter(pool), mark);
     LOOP.with(|cell| cell.set(ptr::null()));
     let _restore = (Restore(current), entered, budget);
     f()
@@ -169,8 +172,12 @@ pub(crate) fn is_own_thread(pool: &Pool) -> bool {
 
 /// Marks the thread as one that makes a blocking call for `pool`, until the guard is dropped.
 pub(crate) fn enter_blocking(pool: PoolRef) -> (Entered, BlockingMark) {
-    let mark = BlockingMark(BLOCKING.with(|blocking| blocking.replace(Blocking(Some(pool.data())))));
+    let mark = mark_blocking(&pool);
     (enter(pool), mark)
+}
+
+fn mark_blocking(pool: &Pool) -> BlockingMark {
+    BlockingMark(BLOCKING.with(|blocking| blocking.replace(Blocking(Some(pool.data())))))
 }
 
 /// The pool for which the thread makes a blocking call.

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use crate::error::ShutdownError;
 use crate::primitive::sync::Arc;
-use crate::scheduler::{self, Config, Threads};
+use crate::scheduler::{self, Config, PoolRef, Threads};
 use crate::task::JoinHandle;
 use crate::{Builder, Handle, context};
 
@@ -131,18 +131,17 @@ impl Runtime {
         pool.close();
         if context::is_own_thread(pool) {
             // The thread cannot wait for itself; the last thread of the pool drops what is left.
+            self.threads.abandon(PoolRef::clone(pool));
             return Ok(());
         }
         // A timeout beyond what the clock can count is none.
         let deadline = Instant::now().checked_add(timeout);
-        let all_ended = self.threads.wait(0, deadline);
-        // Without threads of the pool, only foreign ones can be in the middle of something, for a moment.
-        let patience = if all_ended { FOREIGN_WAKES } else { Duration::ZERO };
-        let left = scheduler::drop_tasks(pool, Instant::now() + patience);
-        pool.close_drivers();
-        if all_ended {
+        if self.threads.wait(0, deadline) {
+            scheduler::clear(pool);
             return Ok(());
         }
+        let left = scheduler::drop_tasks(pool, Instant::now());
+        pool.close_drivers();
         let stuck = left.iter().filter(|task| task.is_running).map(|task| task.id).collect();
         Err(ShutdownError::new(stuck, self.threads.count()))
     }
@@ -163,6 +162,3 @@ impl fmt::Debug for Runtime {
         f.debug_struct("Runtime").field("handle", &self.handle).field("threads", &self.threads).finish()
     }
 }
-
-/// A foreign thread that is about to hand over a task gets so long to do it; then it drops the task itself.
-const FOREIGN_WAKES: Duration = Duration::from_millis(100);

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::pool::Pool;
+use super::pool::{Pool, PoolRef};
 use crate::primitive::deque::Steal;
 use crate::primitive::sync::{Condvar, Mutex};
 use crate::task::{self, Id, ToShutdown};
@@ -29,6 +29,15 @@ pub(crate) fn drop_tasks(pool: &Pool, deadline: Instant) -> Vec<Left> {
         }
         std::thread::sleep(RETRY);
     }
+}
+
+/// Clears a closed pool whose threads have all ended: drops its tasks, and fails what waits for its reactors.
+///
+/// Only foreign threads can be in the middle of something then, for a moment. Returns the tasks that were left.
+pub(crate) fn clear(pool: &Pool) -> Vec<Left> {
+    let left = drop_tasks(pool, Instant::now() + FOREIGN_WAKES);
+    pool.close_drivers();
+    left
 }
 
 /// A task that could not be dropped.
@@ -58,8 +67,16 @@ fn drop_queued(pool: &Pool) {
 /// Counts the threads of a pool, so that the end of the last one can be waited for.
 #[derive(Debug, Default)]
 pub(crate) struct Threads {
-    count: Mutex<usize>,
+    state: Mutex<State>,
     ended: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// Threads that have not ended.
+    count: usize,
+    /// The pool, if nobody waits for its threads: then the last one clears up.
+    abandoned: Option<PoolRef>,
 }
 
 /// A thread that is counted.
@@ -69,7 +86,7 @@ pub(crate) struct Counted<'a>(&'a Threads);
 impl Threads {
     /// One more thread; called by whoever starts it.
     pub(crate) fn add(&self) {
-        *self.count.lock() += 1;
+        self.state.lock().count += 1;
     }
 
     /// The guard that the thread itself holds.
@@ -79,28 +96,40 @@ impl Threads {
 
     /// One thread less.
     pub(crate) fn remove(&self) {
-        *self.count.lock() -= 1;
+        let abandoned = {
+            let mut state = self.state.lock();
+            state.count -= 1;
+            if state.count == 0 { state.abandoned.take() } else { None }
+        };
         self.ended.notify_all();
+        if let Some(pool) = abandoned {
+            clear(&pool);
+        }
+    }
+
+    /// Leaves it to the last of the threads to clear up the closed pool; the caller is one of them.
+    pub(crate) fn abandon(&self, pool: PoolRef) {
+        self.state.lock().abandoned = Some(pool);
     }
 
     /// Waits until at most `remaining` threads are left, or until the deadline.
     pub(crate) fn wait(&self, remaining: usize, deadline: Option<Instant>) -> bool {
-        let mut count = self.count.lock();
-        while *count > remaining {
+        let mut state = self.state.lock();
+        while state.count > remaining {
             let left = deadline.map_or(Duration::from_secs(3600), |deadline| {
                 deadline.saturating_duration_since(Instant::now())
             });
             if left.is_zero() {
                 return false;
             }
-            count = self.ended.wait_timeout(count, left);
+            state = self.ended.wait_timeout(state, left);
         }
         true
     }
 
     /// How many threads there are.
     pub(crate) fn count(&self) -> usize {
-        *self.count.lock()
+        self.state.lock().count
     }
 }
 
@@ -109,6 +138,9 @@ impl Drop for Counted<'_> {
         self.0.remove();
     }
 }
+
+/// A foreign thread that is about to hand over a task gets so long to do it; then it drops the task itself.
+const FOREIGN_WAKES: Duration = Duration::from_millis(100);
 
 /// How long to wait before looking again at tasks that could not be dropped yet.
 const RETRY: Duration = Duration::from_micros(500);
