@@ -87,6 +87,8 @@ const RESOURCES: &[i32] = &[
     Errno::MFILE.raw_os_error(),
     Errno::NOBUFS.raw_os_error(),
     Errno::NOMEM.raw_os_error(),
+    // Of epoll_ctl(2) for the new socket: too many are watched.
+    Errno::NOSPC.raw_os_error(),
 ];
 
 #[cfg(windows)]
