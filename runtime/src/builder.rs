@@ -49,7 +49,7 @@ impl Builder {
             thread_name: Arc::new(|index| format!("tress-worker-{index}")),
             stack_size: None,
             queue_interval: 61,
-            event_interval: 61,
+            event_interval: 31,
             max_blocking_threads: 512,
             keep_alive: Duration::from_secs(10),
             shutdown_timeout: Duration::from_secs(10),
@@ -99,7 +99,7 @@ impl Builder {
         self
     }
 
-    /// After how many polls a busy worker looks at its sockets and timers; at least 1.
+    /// After how many polls a busy worker looks at the clock, and, if it is time, at its sockets and timers; at least 1.
     pub fn event_interval(mut self, polls: u32) -> Self {
         self.event_interval = polls;
         self

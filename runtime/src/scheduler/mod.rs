@@ -31,7 +31,10 @@ use std::time::Duration;
 ///
 /// Waking costs some microseconds on both sides, and a second reactor makes each request dearer; so light load stays
 /// where it is. What a queue takes is its length times the mean length of a poll.
-const HELP_BACKLOG: Duration = Duration::from_micros(50); // T
+const HELP_BACKLOG: Duration = Duration::from_micros(250);
+
+/// A busy worker looks at its reactor no more often than this: with short polls, each look would cost more than they.
+const TURN_GAP: Duration = Duration::from_micros(100);
 
 /// A queue that takes its owner longer than this is worth stealing from, for a worker that is awake anyway.
 const STEAL_BACKLOG: Duration = Duration::from_micros(10);

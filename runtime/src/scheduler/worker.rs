@@ -93,11 +93,14 @@ impl Local {
         let now = Instant::now();
         let remote = self.remote();
         self.stopwatch.lap(now, self.tick.get(), remote);
-        if let Some(reactor) = remote.reactor() {
-            self.turn(reactor);
-        }
         if let Some(timers) = remote.timers() {
             timers.process(now);
+        }
+        if remote.since_turn(self.pool.started_at, now) < super::TURN_GAP {
+            return;
+        }
+        if let Some(reactor) = remote.reactor() {
+            self.turn(reactor);
         }
         remote.publish_turn(self.pool.started_at, now);
         self.watch_while_busy(now);
