@@ -3,6 +3,7 @@
 use std::fmt;
 use std::future::Future;
 use std::io;
+use std::panic::{RefUnwindSafe, UnwindSafe};
 
 use crate::blocking::Call;
 use crate::executor::Reason;
@@ -100,6 +101,10 @@ where
     unsafe { executor.schedule(runnable, Reason::Spawned) };
     handle
 }
+
+// A panic of a task leaves the runtime as it was.
+impl UnwindSafe for Handle {}
+impl RefUnwindSafe for Handle {}
 
 impl Handle {
     /// The handle of the runtime that the calling thread belongs to.

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::future::Future;
 use std::io;
+use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::time::{Duration, Instant};
 
 use crate::error::ShutdownError;
@@ -34,6 +35,10 @@ pub struct Runtime {
     threads: Arc<Threads>,
     shut_down: bool,
 }
+
+// A panic of a future leaves the runtime as it was.
+impl UnwindSafe for Runtime {}
+impl RefUnwindSafe for Runtime {}
 
 impl Runtime {
     /// Makes a runtime with the default settings: one worker for each CPU that the process may use.

@@ -2,6 +2,7 @@
 #![expect(unsafe_code, reason = "the handle owns a reference to the frame, which may be used on any thread")]
 
 use std::fmt;
+use std::panic::{RefUnwindSafe, UnwindSafe};
 
 use super::Id;
 use super::raw::RawTask;
@@ -29,6 +30,8 @@ pub struct AbortHandle {
 unsafe impl Send for AbortHandle {}
 // SAFETY: as above.
 unsafe impl Sync for AbortHandle {}
+impl UnwindSafe for AbortHandle {}
+impl RefUnwindSafe for AbortHandle {}
 
 impl AbortHandle {
     /// Adds a reference for the new handle; the caller holds one.
