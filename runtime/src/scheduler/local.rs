@@ -90,8 +90,8 @@ impl Local {
         if self.is_guest() {
             self.pool.ensure_sentinel();
         }
-        if remote.backlog() >= super::HELP_BACKLOG {
-            self.pool.notify_one();
+        if self.pool.is_worth_help(remote.backlog()) {
+            self.pool.call_helper();
         }
     }
 

@@ -33,6 +33,9 @@ use std::time::Duration;
 /// where it is. What a queue takes is its length times the mean length of a poll.
 const HELP_BACKLOG: Duration = Duration::from_micros(250);
 
+/// However late helpers have come before, a queue that takes its owner longer than this is worth calling one.
+const HELP_BACKLOG_MAX: Duration = Duration::from_micros(2_500);
+
 /// A busy worker looks at its reactor no more often than this: with short polls, each look would cost more than they.
 const TURN_GAP: Duration = Duration::from_micros(100);
 

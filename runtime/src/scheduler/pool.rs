@@ -32,6 +32,9 @@ pub(crate) struct Pool {
     pub(crate) guest_queues: Mutex<Vec<(usize, Deque<Runnable>)>>,
     /// How many guests there are; written by them. A hint for others, so that absent guests are not looked at.
     pub(crate) seated: AtomicUsize,
+    /// How long it takes until a helper that was called runs, in nanoseconds. Written by helpers; a hint. With cores
+    /// to spare it is some microseconds; where other programs want the cores too, help comes late, and at their cost.
+    help_latency_ns: AtomicU64,
     pub(crate) injector: Injector<Runnable>,
     pub(crate) idle: Idle,
     pub(crate) sentinel: Sentinel,
@@ -62,6 +65,7 @@ impl Pool {
             remotes: remotes.into_iter().map(CachePadded::new).collect(),
             guest_queues: Mutex::new(guest_queues),
             seated: AtomicUsize::new(0),
+            help_latency_ns: AtomicU64::new(0),
             injector: Injector::new(),
             idle,
             sentinel: Sentinel::new(),
@@ -165,6 +169,40 @@ impl Pool {
         if let Some(worker) = self.idle.claim_one() {
             self.remotes[worker].unpark();
         }
+    }
+
+    /// Whether a backlog is worth calling a helper: one that comes when half of it is done is of little use.
+    pub(crate) fn is_worth_help(&self, backlog: Duration) -> bool {
+        if backlog < super::HELP_BACKLOG {
+            return false;
+        }
+        let latency = Duration::from_nanos(self.help_latency_ns.load(Ordering::Relaxed));
+        backlog >= (2 * latency).min(super::HELP_BACKLOG_MAX)
+    }
+
+    /// Wakes one sleeper because of a backlog, if nobody is searching.
+    pub(crate) fn call_helper(&self) {
+        if let Some(worker) = self.idle.claim_one() {
+            let remote = &self.remotes[worker];
+            remote.called_at.store(self.nanos(Instant::now()), Ordering::Relaxed);
+            remote.unpark();
+        }
+    }
+
+    /// A worker that may have been called as a helper has come.
+    pub(crate) fn helper_came(&self, remote: &Remote, now: Instant) {
+        let called_at = remote.called_at.load(Ordering::Relaxed);
+        if called_at != 0 {
+            remote.called_at.store(0, Ordering::Relaxed);
+            let former = self.help_latency_ns.load(Ordering::Relaxed);
+            let latency = self.nanos(now).saturating_sub(called_at);
+            self.help_latency_ns.store((3 * former + latency) / 4, Ordering::Relaxed);
+        }
+    }
+
+    /// A time as nanoseconds since the pool's start.
+    pub(crate) fn nanos(&self, at: Instant) -> u64 {
+        u64::try_from(at.saturating_duration_since(self.started_at).as_nanos()).unwrap_or(u64::MAX)
     }
 
     /// Drops what is queued for everybody.

@@ -22,6 +22,9 @@ pub(crate) struct Remote {
     pub(crate) tick: AtomicU32,
     /// When the owner last looked at its reactor, in nanoseconds since the pool's start. Written by the owner only.
     pub(crate) turned_at: AtomicU64,
+    /// When the worker was called as a helper, in nanoseconds since the pool's start; 0 if it was not. Written by the
+    /// one that claimed it, then by the worker.
+    pub(crate) called_at: AtomicU64,
     /// The mean length of a poll, in nanoseconds. Written by the owner only; says what a queue's length means in time.
     pub(crate) poll_ns: AtomicU32,
     /// How busy the worker has been lately, in thousandths. Written by the owner only.
@@ -87,6 +90,7 @@ impl Remote {
             rouser,
             tick: AtomicU32::new(0),
             turned_at: AtomicU64::new(0),
+            called_at: AtomicU64::new(0),
             poll_ns: AtomicU32::new(FIRST_GUESS_NS),
             load: AtomicU32::new(0),
             active: AtomicBool::new(false),

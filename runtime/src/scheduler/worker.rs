@@ -60,7 +60,7 @@ impl Local {
     /// Whether there is more work than those who are awake will soon get round to.
     fn is_help_needed(&self) -> bool {
         !self.pool.injector.is_empty()
-            || self.pool.seats().iter().any(|remote| remote.backlog() >= super::HELP_BACKLOG)
+            || self.pool.seats().iter().any(|remote| self.pool.is_worth_help(remote.backlog()))
     }
 
     /// Whether somebody who is about to park should stay.
@@ -172,6 +172,7 @@ impl Local {
         self.leave_sleepers();
         let now = Instant::now();
         self.begin(now);
+        self.pool.helper_came(remote, now);
         if waited {
             let count = reactor.dispatch(&mut events);
             remote.counters.events.add(count as u64);
