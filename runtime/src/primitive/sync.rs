@@ -95,11 +95,6 @@ impl<T> Mutex<T> {
 pub(crate) struct Condvar(imp::Condvar);
 
 impl Condvar {
-    /// Makes a condition variable that nobody waits on.
-    pub(crate) fn new() -> Self {
-        Self::default()
-    }
-
     /// Waits for a notification; the caller re-checks its condition.
     pub(crate) fn wait<'a, T>(&self, guard: MutexGuard<'a, T>) -> MutexGuard<'a, T> {
         self.0.wait(guard).unwrap_or_else(|poisoned| poisoned.into_inner())

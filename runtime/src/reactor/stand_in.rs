@@ -38,7 +38,7 @@ impl Reactor {
         Ok(Arc::new(Self {
             poll: Mutex::new(()),
             pending: Mutex::new(Pending::default()),
-            arrived: Condvar::new(),
+            arrived: Condvar::default(),
             slab: Slab::new(),
         }))
     }

@@ -2,6 +2,10 @@
 
 use std::future::Future;
 use std::pin::pin;
+#[expect(
+    clippy::disallowed_types,
+    reason = "std's Wake is defined for std's Arc; models do not go through here"
+)]
 use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, Thread};
@@ -113,10 +117,10 @@ impl Local {
         remote.active.store(true, Ordering::Relaxed);
         self.begin_guest(Instant::now());
         loop {
-            if root.take() {
-                if let Poll::Ready(output) = poll_root() {
-                    return output;
-                }
+            if root.take()
+                && let Poll::Ready(output) = poll_root()
+            {
+                return output;
             }
             match self.pop() {
                 Some(runnable) => {

@@ -7,6 +7,7 @@ use super::pool::PoolRef;
 use super::remote::Remote;
 use crate::executor::{Reason, Runnable};
 use crate::primitive::deque::{Steal, Worker as Deque};
+use crate::primitive::hint::spin_loop;
 use crate::primitive::sync::atomic::Ordering;
 use crate::reactor::Events;
 use crate::{coop, frame};
@@ -135,7 +136,7 @@ impl Local {
             match self.pool.injector.steal_batch_and_pop(&self.queue) {
                 Steal::Success(runnable) => return Some(runnable),
                 Steal::Empty => return None,
-                Steal::Retry => std::hint::spin_loop(),
+                Steal::Retry => spin_loop(),
             }
         }
     }
@@ -146,10 +147,11 @@ impl Local {
         let start = self.random_below(remotes.len());
         for offset in 0..remotes.len() {
             let victim = (start + offset) % remotes.len();
-            if victim != self.index && remotes[victim].backlog() >= super::STEAL_BACKLOG {
-                if let Some(runnable) = self.steal_from(&remotes[victim]) {
-                    return Some(runnable);
-                }
+            if victim != self.index
+                && remotes[victim].backlog() >= super::STEAL_BACKLOG
+                && let Some(runnable) = self.steal_from(&remotes[victim])
+            {
+                return Some(runnable);
             }
         }
         None
@@ -167,7 +169,7 @@ impl Local {
                     return Some(runnable);
                 }
                 Steal::Empty => return None,
-                Steal::Retry => std::hint::spin_loop(),
+                Steal::Retry => spin_loop(),
             }
         }
         None

@@ -22,7 +22,7 @@ pub(crate) use self::local::Local;
 pub(crate) use self::parker::Parker;
 pub(crate) use self::pool::{Pool, PoolRef};
 pub(crate) use self::remote::{Counters, Remote};
-pub(crate) use self::shutdown::{Left, Threads, clear, drop_tasks};
+pub(crate) use self::shutdown::{Threads, clear, drop_tasks};
 pub(crate) use self::start::start;
 
 use std::time::Duration;

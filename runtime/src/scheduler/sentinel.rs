@@ -200,11 +200,9 @@ impl Local {
             self.queue.push(runnable);
             taken += 1;
         }
-        if same_poll {
-            if let Some(runnable) = remote.next_task.take() {
-                self.schedule(runnable, Reason::Yielded);
-                taken += 1;
-            }
+        if same_poll && let Some(runnable) = remote.next_task.take() {
+            self.schedule(runnable, Reason::Yielded);
+            taken += 1;
         }
         if taken > 0 {
             self.remote().counters.takeovers.add(1);

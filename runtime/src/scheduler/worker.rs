@@ -10,6 +10,7 @@ use crossbeam_utils::CachePadded;
 
 use crate::executor::Runnable;
 use crate::frame;
+use crate::primitive::thread::yield_now;
 use crate::reactor::Reactor;
 
 impl Local {
@@ -165,7 +166,7 @@ impl Local {
                 waited = driver.wait(&mut events, deadline, nap).is_ok();
             } else {
                 // Somebody is draining the reactor in this worker's stead, and will be done in a moment.
-                std::thread::yield_now();
+                yield_now();
             }
             remote.parker.finish();
         }

@@ -46,6 +46,7 @@ impl<F: Future> TaskCell<F> {
 
     /// Makes a scheduled task with two references: its own and its join handle's.
     #[inline]
+    #[expect(clippy::multiple_unsafe_ops_per_block, reason = "a field is named and used in one step")]
     pub(super) fn allocate(future: F, executor: ExecutorRef, id: Id) -> RawTask {
         let memory = frame::alloc(Self::LAYOUT, frame::Kind::Task).cast::<Self>();
         let vtable: NonNull<TaskVtable> = NonNull::from(const { &Self::VTABLE });
@@ -90,6 +91,7 @@ impl<F: Future> TaskCell<F> {
     ///
     /// The last reference has been released, and the future's type is `F`.
     #[inline]
+    #[expect(clippy::multiple_unsafe_ops_per_block, reason = "a field is named and used in one step")]
     pub(super) unsafe fn deallocate(task: NonNull<TaskHeader>) {
         let cell = task.cast::<Self>().as_ptr();
         // SAFETY: the caller owns the frame. The first word stays as it is: it counts no reference, which tells the

@@ -74,8 +74,12 @@ pub(super) unsafe fn refuse<F: Future>(task: RawTask) {
 
 /// Moves the output of a complete task to `target`, a `Poll<Result<F::Output, JoinError>>`.
 pub(super) unsafe fn take_output<F: Future>(task: NonNull<TaskHeader>, target: NonNull<()>) {
-    // SAFETY: the caller is the join handle of a complete task: the stage is its own.
-    let stage = unsafe { TaskCell::<F>::with_stage(task, |stage| stage.replace(Stage::Consumed)) };
+    let take = |stage: *mut Stage<F>| {
+        // SAFETY: the caller is the join handle of a complete task: the stage is its own.
+        unsafe { stage.replace(Stage::Consumed) }
+    };
+    // SAFETY: as above.
+    let stage = unsafe { TaskCell::<F>::with_stage(task, take) };
     let Stage::Output(output) = stage else {
         panic!("a JoinHandle was polled after it had given its output")
     };
@@ -182,8 +186,12 @@ unsafe fn drop_stage<F: Future>(task: RawTask) -> Result<(), Box<dyn Any + Send>
 
 /// Stores the output, completes the task and releases its own reference.
 unsafe fn finish<F: Future>(task: RawTask, output: Result<F::Output, JoinError>) {
-    // SAFETY: the caller runs the task, whose stage is empty.
-    unsafe { TaskCell::<F>::with_stage(task.as_ptr(), |stage| stage.write(Stage::Output(output))) };
+    let put = |stage: *mut Stage<F>| {
+        // SAFETY: the caller runs the task, whose stage is empty.
+        unsafe { stage.write(Stage::Output(output)) }
+    };
+    // SAFETY: as above.
+    unsafe { TaskCell::<F>::with_stage(task.as_ptr(), put) };
     context::task_completed(task.executor_data());
     let mut outcome = task.state().transition_to_complete(false);
     if outcome == ToComplete::DropOutput {
