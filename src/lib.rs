@@ -79,3 +79,7 @@ pub mod io {
         BufWriter, copy,
     };
 }
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct ReadmeDoctests;
