@@ -16,10 +16,16 @@ pub(crate) fn contain_panic(f: impl FnOnce()) {
 
 /// Drops what a panic left behind.
 ///
-/// The payload is as foreign as what raised it: its drop may panic too. What that panics with is leaked, since there
-/// has to be an end.
-pub(crate) fn discard_payload(payload: Box<dyn Any + Send>) {
-    if let Err(again) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
-        mem::forget(again);
+/// The payload is as foreign as what raised it: its drop may panic too, and so may the drop of what that panics with.
+/// There has to be an end, where the last of them is leaked.
+pub(crate) fn discard_payload(mut payload: Box<dyn Any + Send>) {
+    for _ in 0..PATIENCE {
+        match catch_unwind(AssertUnwindSafe(|| drop(payload))) {
+            Ok(()) => return,
+            Err(again) => payload = again,
+        }
     }
+    mem::forget(payload);
 }
+
+const PATIENCE: u32 = 8;

@@ -28,6 +28,8 @@ mod stress;
 #[cfg(all(test, not(tress_loom)))]
 mod tests;
 
+use crate::containment::contain_panic;
+
 pub use ::mio::{self, Interest, event::Source};
 
 #[cfg(not(tress_loom))]
@@ -37,13 +39,3 @@ pub use self::ready::{Direction, Ready};
 pub use self::registration::Registration;
 #[cfg(tress_loom)]
 pub(crate) use self::stand_in::{Events, Reactor};
-
-/// Calls foreign code (a waker's) and keeps its panic from the waiters and events behind it.
-///
-/// The panic hook has reported it; there is nobody to hand it to.
-fn contain_panic(f: impl FnOnce()) {
-    if let Err(payload) = std::panic::catch_unwind(std::panic::AssertUnwindSafe(f)) {
-        // The payload's drop is as foreign as what raised it.
-        std::mem::forget(payload);
-    }
-}

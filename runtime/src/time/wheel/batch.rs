@@ -3,6 +3,8 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::task::Waker;
 
+use crate::containment::discard_payload;
+
 /// How many wakers a batch holds.
 const CAPACITY: usize = 32;
 
@@ -34,10 +36,7 @@ impl Batch {
         let count = std::mem::take(&mut self.len);
         let mut wakers = self.wakers[..count].iter_mut().filter_map(Option::take);
         while let Err(payload) = catch_unwind(AssertUnwindSafe(|| wakers.by_ref().for_each(Waker::wake))) {
-            // The panic hook has reported it. Dropping the payload could panic again: then it stays.
-            if let Err(again) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
-                std::mem::forget(again);
-            }
+            discard_payload(payload);
         }
         count
     }
