@@ -55,7 +55,7 @@ async fn empty_buffers_are_done_at_once() {
     assert_eq!(client.read_vectored(&mut [IoSliceMut::new(&mut [])]).await.unwrap(), 0);
     assert_eq!(client.try_read(&mut []).unwrap(), 0);
     client.read_exact(&mut []).await.unwrap();
-    assert_eq!((&client).read(&mut []).await.unwrap(), 0);
+    assert_eq!(AsyncReadExt::read(&mut &client, &mut []).await.unwrap(), 0);
     client.shutdown(Shutdown::Write).unwrap();
     assert_eq!(client.write(&[]).await.unwrap(), 0);
     assert_eq!(client.write_vectored(&[IoSlice::new(&[])]).await.unwrap(), 0);
@@ -154,7 +154,8 @@ async fn halves_of_different_streams_are_given_back() {
     let one = error.0.reunite(one_write).unwrap();
     let mut other = other_read.reunite(error.1).unwrap();
     one.write_all(b"x").await.unwrap();
-    let (mut read_half, mut write_half) = other.split();
+    // Not `other.split()`, which is that of `AsyncReadExt`.
+    let (mut read_half, mut write_half) = TcpStream::split(&mut other);
     AsyncReadExt::read_exact(&mut read_half, &mut [0]).await.unwrap();
     AsyncWriteExt::close(&mut write_half).await.unwrap();
     assert_eq!(one.read(&mut [0]).await.unwrap(), 0);

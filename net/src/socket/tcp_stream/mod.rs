@@ -152,6 +152,9 @@ impl TcpStream {
 
     /// Splits into halves that borrow the stream, without cost.
     ///
+    /// Where `AsyncReadExt` is in scope, `stream.split()` is that trait's method, which takes the stream and a lock:
+    /// write `TcpStream::split(&mut stream)` there.
+    ///
     /// # Examples
     ///
     /// ```

@@ -8,6 +8,7 @@ use tress_runtime::leaf::Wait;
 use tress_runtime::reactor::{Direction, Interest, Ready};
 
 use super::TcpStream;
+use super::transfer::one_call;
 
 /// Readiness, for those who make the attempt themselves.
 impl TcpStream {
@@ -151,9 +152,11 @@ impl TcpStream {
     ///
     /// Those of readv(2); `WouldBlock` if there is nothing to read.
     pub fn try_read_vectored(&self, bufs: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
-        if bufs.iter().all(|buf| buf.is_empty()) {
+        let (range, len) = one_call(bufs);
+        if len == 0 {
             return Ok(0);
         }
+        let bufs = &mut bufs[range];
         self.io.registration().try_io(Direction::Read, || self.io.source().read_vectored(bufs))
     }
 
@@ -190,9 +193,11 @@ impl TcpStream {
     ///
     /// Those of writev(2); `WouldBlock` if nothing fits.
     pub fn try_write_vectored(&self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
-        if bufs.iter().all(|buf| buf.is_empty()) {
+        let (range, len) = one_call(bufs);
+        if len == 0 {
             return Ok(0);
         }
+        let bufs = &bufs[range];
         self.io.registration().try_io(Direction::Write, || self.io.source().write_vectored(bufs))
     }
 }

@@ -3,6 +3,7 @@
 use std::future::poll_fn;
 use std::io::{self, IoSlice, IoSliceMut, Read, Write};
 use std::mem::MaybeUninit;
+use std::ops::{Deref, Range};
 use std::task::{Context, Poll};
 
 use socket2::SockRef;
@@ -298,10 +299,11 @@ impl TcpStream {
         wait: &mut Wait,
         bufs: &mut [IoSliceMut<'_>],
     ) -> Poll<io::Result<usize>> {
-        let len = bufs.iter().map(|buf| buf.len()).sum();
+        let (range, len) = one_call(bufs);
         if len == 0 {
             return Poll::Ready(Ok(0));
         }
+        let bufs = &mut bufs[range];
         let mut source = self.io.source();
         self.io.registration().poll_transfer(cx, Direction::Read, wait, len, || source.read_vectored(bufs))
     }
@@ -326,11 +328,25 @@ impl TcpStream {
         wait: &mut Wait,
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let len = bufs.iter().map(|buf| buf.len()).sum();
+        let (range, len) = one_call(bufs);
         if len == 0 {
             return Poll::Ready(Ok(0));
         }
+        let bufs = &bufs[range];
         let mut source = self.io.source();
         self.io.registration().poll_transfer(cx, Direction::Write, wait, len, || source.write_vectored(bufs))
     }
 }
+
+/// The buffers that one system call takes, from the first that is not empty on, and how many bytes they hold.
+///
+/// More of them would make the call's count short, which is taken for a sign that the socket is full or empty.
+pub(super) fn one_call(bufs: &[impl Deref<Target = [u8]>]) -> (Range<usize>, usize) {
+    let start = bufs.iter().position(|buf| !buf.is_empty()).unwrap_or(bufs.len());
+    let end = bufs.len().min(start + MOST_BUFFERS);
+    let len = bufs[start..end].iter().map(|buf| buf.len()).sum();
+    (start..end, len)
+}
+
+/// `IOV_MAX` of the systems on which a short count says something.
+const MOST_BUFFERS: usize = 1024;
