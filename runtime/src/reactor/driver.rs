@@ -189,6 +189,7 @@ fn flags(event: &mio::event::Event) -> Flags {
         .with(Flags::READ_CLOSED, event.is_read_closed())
         .with(Flags::WRITE_CLOSED, event.is_write_closed())
         .with(Flags::ERROR, event.is_error())
+        .with(Flags::URGENT, event.is_priority())
 }
 
 /// The token of [`Reactor::unpark`]; no registration's.

@@ -136,7 +136,7 @@ impl Registration {
         wait.poll(cx, |cx| {
             self.attempt(cx, direction, |seen| {
                 let moved = op()?;
-                if SHORT_COUNT_IS_DRY && 0 < moved && moved < full {
+                if SHORT_COUNT_IS_DRY && 0 < moved && moved < full && !seen.is_urgent() {
                     self.slot().clear(direction, seen);
                 }
                 Ok(moved)

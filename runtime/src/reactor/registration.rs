@@ -141,7 +141,7 @@ impl Registration {
         })?;
         // If the selector refuses, the drop of this gives the slot back.
         let registration = Self { reactor: Arc::clone(reactor), key };
-        reactor.registry().register(source, Token(key.to_bits()), interest)?;
+        reactor.registry().register(source, Token(key.to_bits()), with_urgent(interest))?;
         Ok(registration)
     }
 
@@ -171,6 +171,18 @@ impl Drop for Registration {
     fn drop(&mut self) {
         self.reactor.slab().release(self.key);
     }
+}
+
+/// Readers also hear of urgent data, at whose mark a read stops although more is there.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+fn with_urgent(interest: Interest) -> Interest {
+    if interest.is_readable() { interest | Interest::PRIORITY } else { interest }
+}
+
+/// Nothing tells of urgent data here: a read that it cuts short is taken for the last one until more comes.
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+fn with_urgent(interest: Interest) -> Interest {
+    interest
 }
 
 fn current_reactor() -> io::Result<Arc<Reactor>> {

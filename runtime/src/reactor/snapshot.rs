@@ -3,6 +3,7 @@
 //! | bits | values | written by |
 //! |---|---|---|
 //! | 0–5 | READABLE, WRITABLE, READ_CLOSED, WRITE_CLOSED, ERROR, SHUT_DOWN | set by deliverers and `close`, cleared by pollers |
+//! | 6 | URGENT | set by deliverers, never cleared |
 //! | 7 | RETIRED | set by the registration's drop, cleared by the last deliverer in the slot |
 //! | 8–11, 12–15 | REGISTERING, WAITING, OVERFLOWING, WAKING of reading, of writing | pollers, deliverers |
 //! | 16–31 | tick, plus one with each event | deliverers |
@@ -22,6 +23,8 @@ impl Flags {
     pub(super) const WRITABLE: Self = Self(WRITABLE);
     pub(super) const READ_CLOSED: Self = Self(READ_CLOSED);
     pub(super) const WRITE_CLOSED: Self = Self(WRITE_CLOSED);
+    /// Urgent data came: from now on a read may stop short of what is there, at the mark.
+    pub(super) const URGENT: Self = Self(URGENT);
     /// An error concerns both directions: whichever tries first learns of it.
     pub(super) const ERROR: Self = Self(ERROR | READABLE | WRITABLE);
 
@@ -60,6 +63,10 @@ impl Snapshot {
 
     pub(super) const fn is_write_closed(self) -> bool {
         self.has(WRITE_CLOSED)
+    }
+
+    pub(super) const fn is_urgent(self) -> bool {
+        self.has(URGENT)
     }
 
     pub(super) const fn is_error(self) -> bool {
@@ -210,6 +217,7 @@ pub(super) const READ_CLOSED: u64 = 1 << 2;
 pub(super) const WRITE_CLOSED: u64 = 1 << 3;
 pub(super) const ERROR: u64 = 1 << 4;
 pub(super) const SHUT_DOWN: u64 = 1 << 5;
+pub(super) const URGENT: u64 = 1 << 6;
 pub(super) const FLAGS_MASK: u64 = READABLE | WRITABLE | READ_CLOSED | WRITE_CLOSED | ERROR | SHUT_DOWN;
 
 pub(super) const RETIRED: u64 = 1 << 7;
