@@ -1,0 +1,127 @@
+#!/usr/bin/env bash
+# Starts the examples and asks them with the clients that people use: curl, wrk, a browser, a plain socket.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+source ci/lib.sh
+trap clean_up EXIT
+
+cargo build --release --quiet --example hello --example echo_server --example http_server
+examples="$(target_dir)/release/examples"
+work=$(mktemp -d)
+started_dirs+=("$work")
+
+# Starts a server in the background and reads its address: name, arguments.
+serve() {
+    local name=$1
+    shift
+    "$examples/$name" "$@" > "$work/out" 2> "$work/err" &
+    server=$!
+    started+=("$server")
+    eventually grep -q '^listening on ' "$work/out" || fail "$name does not listen: $(cat "$work/err")"
+    address=$(sed -n 's/^listening on //p' "$work/out")
+}
+
+# Ends the server by ctrl-c, which it has to take well.
+interrupt() {
+    local code=0
+    kill -INT "$server"
+    wait "$server" || code=$?
+    [[ $code -eq 0 ]] || fail "$1 ended with $code after ctrl-c: $(cat "$work/err")"
+    [[ ! -s "$work/err" ]] || fail "$1 complained: $(cat "$work/err")"
+}
+
+# The program has to refuse these arguments in one line.
+refuses() {
+    local name=$1 code=0
+    shift
+    "$examples/$name" "$@" > "$work/said" 2> "$work/refusal" || code=$?
+    [[ $code -ne 0 ]] || fail "$name $* has succeeded"
+    [[ $(wc -l < "$work/refusal") -eq 1 ]] || fail "$name $* has said: $(cat "$work/refusal")"
+    echo "  $name $*: $(cat "$work/refusal")"
+}
+
+echo "-- hello"
+said=$("$examples/hello" | tr '\n' ' ')
+[[ "$said" == "hello from tress "* ]] || fail "hello says: $said"
+
+echo "-- echo_server"
+serve echo_server 127.0.0.1:0
+exec 3<> "/dev/tcp/${address%:*}/${address##*:}"
+echo "across the wire" >&3
+read -r -t 10 line <&3
+exec 3>&-
+[[ "$line" == "across the wire" ]] || fail "the echo is: $line"
+refuses echo_server "$address"
+refuses echo_server nonsense
+interrupt echo_server
+
+echo "-- http_server"
+mkdir "$work/files"
+echo "a file" > "$work/files/a.txt"
+echo "a secret" > "$work/secret.txt"
+ln -s "$work/secret.txt" "$work/files/link.txt"
+serve http_server --addr 127.0.0.1:0 --dir "$work/files"
+have curl || skip "curl is not installed"
+get() { curl -sSf --max-time 10 "$@"; }
+code() { curl -sS --max-time 10 -o /dev/null -w '%{http_code}' "$@"; }
+[[ "$(get "$address/plaintext")" == "Hello, World!" ]] || fail "/plaintext"
+[[ "$(get "$address/json")" == '{"message":"Hello, World!"}' ]] || fail "/json"
+get "$address/" | grep -q '</html>' || fail "/"
+head -c 1000000 /dev/urandom > "$work/body"
+get --data-binary "@$work/body" "$address/echo" | cmp - "$work/body" || fail "POST /echo"
+[[ "$(get "$address/files/a.txt")" == "a file" ]] || fail "/files/a.txt"
+escapes=(/files/../secret.txt /files/%2e%2e/secret.txt /files/..%2fsecret.txt /files/%2e%2e%2fsecret.txt
+    /files//etc/passwd /files/./../secret.txt /files/link.txt "/files/a.txt%00")
+for path in "${escapes[@]}"; do
+    [[ "$(code --path-as-is "$address$path")" =~ ^4 ]] || fail "$path is answered"
+done
+[[ "$(code "$address/nowhere")" == 404 ]] || fail "/nowhere"
+
+if have wrk; then
+    echo "-- wrk"
+    wrk -t2 -c64 -d5 "$address/plaintext" | tee "$work/wrk"
+    grep -q 'Requests/sec' "$work/wrk" || fail "wrk did not finish"
+    ! grep -qE 'Socket errors|Non-2xx' "$work/wrk" || fail "wrk has seen errors"
+elif in_ci; then
+    fail "wrk is not installed"
+fi
+
+browser=$(command -v chromium || command -v chromium-browser || true)
+if [[ -n "$browser" ]]; then
+    echo "-- chromium"
+    mkdir "$work/profile"
+    timeout 60 "$browser" --headless --no-sandbox --disable-gpu --disable-quic --no-first-run \
+        --disable-background-networking --disable-component-update --disable-sync --disable-dev-shm-usage \
+        --user-data-dir="$work/profile" --virtual-time-budget=5000 --dump-dom "$address/" \
+        > "$work/dom" 2> "$work/browser" || fail "chromium: $(tail -5 "$work/browser")"
+    grep -q '<title>tress</title>' "$work/dom" || fail "the browser has loaded something else"
+    # Filled in by the page's script, from a second request.
+    grep -q 'live tasks' "$work/dom" || fail "the page's script has not run"
+elif in_ci; then
+    fail "chromium is not installed"
+fi
+
+if have slowhttptest; then
+    echo "-- slowhttptest"
+    # Headers that never end: the server closes those connections, and answers others meanwhile.
+    timeout 60 slowhttptest -c 200 -H -i 5 -r 200 -l 15 -u "$address/" -p 3 > "$work/slow" 2>&1 &
+    slow=$!
+    started+=("$slow")
+    sleep 3
+    [[ "$(get "$address/plaintext")" == "Hello, World!" ]] || fail "slow clients hold up others"
+    wait "$slow" || fail "slowhttptest: $(tail -5 "$work/slow")"
+    grep -q 'service available: *YES' <(sed 's/\x1b\[[0-9;]*m//g' "$work/slow") || fail "$(tail -20 "$work/slow")"
+elif in_ci; then
+    fail "slowhttptest is not installed"
+fi
+
+interrupt http_server
+serve http_server --addr 127.0.0.1:0
+taken=${address#http://}
+for arguments in "--addr $taken" "--addr nonsense" "--addr 127.0.0.1:99999" "--workers 0" "--workers 1000000" \
+    "--workers two" "--dir /no/such/directory" "--unknown"; do
+    # shellcheck disable=SC2086 # they are several words
+    refuses http_server $arguments
+done
+interrupt http_server
+echo "the examples answer"

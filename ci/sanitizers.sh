@@ -1,0 +1,58 @@
+#!/usr/bin/env bash
+# Runs the stress suite under AddressSanitizer (with LeakSanitizer) and ThreadSanitizer, on nightly.
+#
+#   ci/sanitizers.sh [address|thread]...        both if none is named
+#
+# TRESS_STRESS_SECONDS is how long each stress case runs with each number of workers.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+source ci/lib.sh
+
+target=x86_64-unknown-linux-gnu
+[[ "$(uname -sm)" == "Linux x86_64" ]] || skip "the sanitizers are run on x86_64 Linux"
+rustup run "$TRESS_NIGHTLY" rustc -V > /dev/null 2>&1 || skip "the sanitizers need $TRESS_NIGHTLY: run ci/tools.sh"
+
+export TRESS_STRESS_SECONDS="${TRESS_STRESS_SECONDS:-1}"
+
+# Each test of the pool, apart from those that measure time: a sanitizer slows everything down.
+tests=(
+    abort_storm block_on_takes_part blocking_calls graceful_shutdown_finishes_in_flight
+    hostile_wakers_do_no_harm join_handles nested_block_on_is_refused no_wakeup_is_lost nobody_starves
+    panics_stay_in_their_task refused_after_shutdown runtimes_dropped_anywhere shutdown_drops_everything
+    shutdown_waits_up_to_its_timeout spawn_storm tcp_edge_results_are_defined timers_under_load
+)
+selected=()
+for test in "${tests[@]}"; do
+    [[ -e tests/$test.rs ]] || fail "there is no tests/$test.rs"
+    selected+=(--test "$test")
+done
+
+# Sets RUSTFLAGS and runs the suite: the name, the sanitizer's seconds at most, further arguments of cargo.
+run() {
+    local name=$1 cap=$2 flags=$3
+    shift 3
+    echo "-- $name"
+    CARGO_TARGET_DIR="$(target_dir)/$name" \
+        RUSTFLAGS="-Zsanitizer=$name -Cunsafe-allow-abi-mismatch=sanitizer $flags" \
+        timeout --kill-after=10 "$cap" cargo "+$TRESS_NIGHTLY" test --quiet --target "$target" "$@" \
+        --no-fail-fast "${selected[@]}" || fail "$name has found something, or did not end within $cap s"
+}
+
+for sanitizer in "${@:-address thread}"; do
+    for name in $sanitizer; do
+        case $name in
+            address)
+                # Each frame is an allocation of its own (see the README of `frame`), so that each is watched.
+                ASAN_OPTIONS=detect_leaks=1:detect_stack_use_after_return=1 \
+                    run address 900 "--cfg tress_sanitize"
+                ;;
+            thread)
+                # With a standard library that is instrumented too, its locks, channels and reference counts are
+                # understood, and need no suppressions. The frame pool is on: its protocols are watched as well.
+                TSAN_OPTIONS="suppressions=$PWD/ci/tsan.supp history_size=7" run thread 900 "" -Zbuild-std
+                ;;
+            *) fail "unknown sanitizer $name" ;;
+        esac
+    done
+done
+echo "the sanitizers have found nothing"
