@@ -36,6 +36,8 @@ thread_local! {
     /// The pool for which this thread makes a blocking call, be it in place.
     static BLOCKING: Cell<Blocking> = const { Cell::new(Blocking(None)) };
     static NEXT_ENTER: Cell<u64> = const { Cell::new(0) };
+    /// The pools whose injectors this thread is emptying, outermost first.
+    static DRAINING: RefCell<Vec<NonNull<()>>> = const { RefCell::new(Vec::new()) };
 }
 
 /// Leaves a handle when dropped.
@@ -178,6 +180,35 @@ pub(crate) fn enter_blocking(pool: PoolRef) -> (Entered, BlockingMark) {
 
 fn mark_blocking(pool: &Pool) -> BlockingMark {
     BlockingMark(BLOCKING.with(|blocking| blocking.replace(Blocking(Some(pool.data())))))
+}
+
+/// Runs `drain`, which empties the injector of the pool at `data`, unless that is what the thread does already, further
+/// up on its stack: what has been queued since is then left to that call. Dropping a task may wake the next one, which
+/// is dropped in turn: without this, a chain of tasks would be as deep on the stack as it is long.
+pub(crate) fn drain_unless_draining(data: NonNull<()>, drain: impl FnOnce()) {
+    struct Pop;
+
+    impl Drop for Pop {
+        fn drop(&mut self) {
+            let _ = DRAINING.try_with(|draining| draining.borrow_mut().pop());
+        }
+    }
+
+    let is_draining = DRAINING.try_with(|draining| {
+        let mut draining = draining.borrow_mut();
+        let is_draining = draining.contains(&data);
+        if !is_draining {
+            draining.push(data);
+        }
+        is_draining
+    });
+    let _pop = match is_draining {
+        Ok(true) => return,
+        Ok(false) => Some(Pop),
+        // The thread is ending: it has to do without.
+        Err(_) => None,
+    };
+    drain();
 }
 
 /// The pool for which the thread makes a blocking call.

@@ -205,15 +205,17 @@ impl Pool {
         u64::try_from(at.saturating_duration_since(self.started_at).as_nanos()).unwrap_or(u64::MAX)
     }
 
-    /// Drops what is queued for everybody.
+    /// Drops what is queued for everybody, and what those drops queue.
     pub(crate) fn drain_injector(&self) {
-        loop {
-            match self.injector.steal() {
-                Steal::Success(runnable) => drop(runnable),
-                Steal::Retry => {}
-                Steal::Empty => return,
+        context::drain_unless_draining(self.data(), || {
+            loop {
+                match self.injector.steal() {
+                    Steal::Success(runnable) => drop(runnable),
+                    Steal::Retry => {}
+                    Steal::Empty => return,
+                }
             }
-        }
+        });
     }
 
     /// Fails what still waits for events or times of this pool.
