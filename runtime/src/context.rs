@@ -23,8 +23,8 @@ struct RunLoop {
     data: NonNull<()>,
     /// Null in a loop that has no queue.
     local: *const Local,
-    /// How many handles were entered when the loop began; later ones win over it.
-    entered: usize,
+    /// The number of the next handle to be entered when the loop began: that one and later ones win over the loop.
+    entered_from: u64,
 }
 
 thread_local! {
@@ -92,7 +92,7 @@ pub(crate) fn assert_outside() {
 /// Runs `f` as if the thread were in no run loop; what it had queued is given to others.
 pub(crate) fn suspend<R>(f: impl FnOnce() -> R) -> R {
     let current = LOOP.with(Cell::get);
-    let Some((pool, is_worker)) = with_loop(|run_loop| {
+    let own = with_loop(|run_loop| {
         run_loop.map(|run_loop| {
             let local = run_loop.local();
             if let Some(local) = local {
@@ -100,13 +100,14 @@ pub(crate) fn suspend<R>(f: impl FnOnce() -> R) -> R {
             }
             (PoolRef::clone(&run_loop.pool), local.is_some_and(|local| !local.is_guest()))
         })
-    }) else {
-        return f();
-    };
+    });
+    let Some((pool, is_worker)) = own else { return f() };
     let budget = crate::coop::enter(None);
     // A shutdown inside `f` must not wait for a worker that is further up on this stack.
     let mark = is_worker.then(|| mark_blocking(&pool));
-    let entered = (enter(pool), mark);
+    // What was the current runtime stays it, be it the loop's or one that was entered since.
+    let current_pool = with_pool(|pool| pool.map(PoolRef::clone)).unwrap_or(pool);
+    let entered = (enter(current_pool), mark);
     LOOP.with(|cell| cell.set(ptr::null()));
     let _restore = (Restore(current), entered, budget);
     f()
@@ -115,7 +116,8 @@ pub(crate) fn suspend<R>(f: impl FnOnce() -> R) -> R {
 /// Makes `pool` the current one where no run loop says otherwise.
 pub(crate) fn enter(pool: PoolRef) -> Entered {
     let number = NEXT_ENTER.with(|next| next.replace(next.get() + 1));
-    ENTERED.with(|entered| entered.borrow_mut().push((number, pool)));
+    // On a thread whose thread-locals are being dropped this does nothing: what follows finds no current runtime.
+    let _ = ENTERED.try_with(|entered| entered.borrow_mut().push((number, pool)));
     Entered { number, _not_send: PhantomData }
 }
 
@@ -136,7 +138,7 @@ impl RunLoop {
             data: pool.data(),
             pool: PoolRef::clone(pool),
             local,
-            entered: ENTERED.with(|entered| entered.borrow().len()),
+            entered_from: NEXT_ENTER.with(Cell::get),
         }
     }
 
@@ -279,11 +281,11 @@ pub(crate) fn task_completed(data: NonNull<()>) {
 #[inline]
 pub(crate) fn with_pool<R>(f: impl FnOnce(Option<&PoolRef>) -> R) -> R {
     with_loop(|run_loop| {
-        let base = run_loop.map_or(0, |run_loop| run_loop.entered);
+        let from = run_loop.map_or(0, |run_loop| run_loop.entered_from);
         let entered = ENTERED
             .try_with(|entered| {
                 let entered = entered.borrow();
-                if entered.len() > base { entered.last().map(|(_, pool)| PoolRef::clone(pool)) } else { None }
+                entered.last().filter(|(number, _)| *number >= from).map(|(_, pool)| PoolRef::clone(pool))
             })
             .ok()
             .flatten();

@@ -58,31 +58,37 @@ impl Root {
 )]
 pub(crate) fn block_on<F: Future>(pool: &PoolRef, future: F) -> F::Output {
     let root = Arc::new(Root { woken: std::sync::atomic::AtomicBool::new(true), thread: thread::current() });
-    let waker = Waker::from(Arc::clone(&root));
-    let mut cx = Context::from_waker(&waker);
-    let mut future = pin!(future);
-    let mut poll_root = || {
-        coop::refill();
-        future.as_mut().poll(&mut cx)
-    };
+    // The run loop deals out budgets; whoever called gets back what it had.
+    let _budget = coop::enter(None);
     let queue = pool.guest_queues.lock().pop();
     match queue {
         Some((index, queue)) => {
             let seat = Seat::take(pool, index, queue);
-            context::run_as_worker(&seat.0, || seat.0.run_guest(&root, &mut poll_root))
+            context::run_as_worker(&seat.0, || seat.0.run_guest(&root, future))
         }
-        None => context::run_without_queue(pool, || {
-            loop {
-                if root.take() {
-                    if let Poll::Ready(output) = poll_root() {
-                        return output;
-                    }
-                } else {
-                    frame::flush();
-                    thread::park();
-                }
+        None => context::run_without_queue(pool, || run_standing(&root, future)),
+    }
+}
+
+/// Drives the root without taking part in the pool's work, for want of a seat.
+#[expect(
+    clippy::disallowed_types,
+    reason = "std's Wake is defined for std's Arc; models do not go through here"
+)]
+fn run_standing<F: Future>(root: &Arc<Root>, future: F) -> F::Output {
+    let waker = Waker::from(Arc::clone(root));
+    let mut cx = Context::from_waker(&waker);
+    let mut future = pin!(future);
+    loop {
+        if root.take() {
+            coop::refill();
+            if let Poll::Ready(output) = future.as_mut().poll(&mut cx) {
+                return output;
             }
-        }),
+        } else {
+            frame::flush();
+            thread::park();
+        }
     }
 }
 
@@ -111,24 +117,38 @@ impl Drop for Seat {
 }
 
 impl Local {
-    /// Runs what this thread has queued until the root is ready.
-    fn run_guest<T>(&self, root: &Root, poll_root: &mut impl FnMut() -> Poll<T>) -> T {
+    /// Runs what this thread has queued until the root is ready. The root is dropped here too, while spawning works.
+    #[expect(
+        clippy::disallowed_types,
+        reason = "std's Wake is defined for std's Arc; models do not go through here"
+    )]
+    fn run_guest<F: Future>(&self, root: &Arc<Root>, future: F) -> F::Output {
         let remote = self.remote();
+        let waker = Waker::from(Arc::clone(root));
+        let mut cx = Context::from_waker(&waker);
+        let mut future = pin!(future);
+        let mut turns = 0_u32;
         remote.active.store(true, Ordering::Relaxed);
         self.begin_guest(Instant::now());
         loop {
-            if root.take()
-                && let Poll::Ready(output) = poll_root()
-            {
-                return output;
+            // Also a root that only wakes itself is no reason to take the guest for stuck.
+            turns = turns.wrapping_add(1);
+            if turns.is_multiple_of(self.pool.config.event_interval) {
+                let now = Instant::now();
+                self.stopwatch.lap(now, self.tick.get(), remote);
+                remote.publish_turn(self.pool.started_at, now);
+            }
+            if root.take() {
+                coop::refill();
+                if let Poll::Ready(output) = future.as_mut().poll(&mut cx) {
+                    return output;
+                }
             }
             match self.pop() {
+                // A closed pool runs nothing more, not even what was about to be queued when it was cleared.
+                Some(runnable) if self.pool.is_closed() => drop(runnable),
                 Some(runnable) => {
-                    if self.run(runnable).is_multiple_of(self.pool.config.event_interval) {
-                        let now = Instant::now();
-                        self.stopwatch.lap(now, self.tick.get(), remote);
-                        remote.publish_turn(self.pool.started_at, now);
-                    }
+                    self.run(runnable);
                 }
                 None if root.woken.load(Ordering::Relaxed) => {}
                 None => {
