@@ -81,7 +81,7 @@ fn in_poll_and_then_in_drop() {
 fn in_the_drop_of_a_future_that_is_ready_with_a_bomb() {
     let _watchdog = watchdog();
     without_panic_messages(|| {
-        struct Ready(#[expect(dead_code, reason = "it is there to be dropped")] Bomb);
+        struct Ready(Bomb);
         impl Future for Ready {
             type Output = Bomb;
             fn poll(self: std::pin::Pin<&mut Self>, _: &mut std::task::Context<'_>) -> std::task::Poll<Bomb> {
