@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::Runtime;
 use crate::primitive::sync::Arc;
-use crate::scheduler::{Config, Hook};
+use crate::scheduler::{Config, Hooks};
 
 /// Sets up a [`Runtime`].
 ///
@@ -34,10 +34,7 @@ pub struct Builder {
     max_blocking_threads: usize,
     keep_alive: Duration,
     shutdown_timeout: Duration,
-    on_start: Option<Hook>,
-    on_stop: Option<Hook>,
-    on_park: Option<Hook>,
-    on_unpark: Option<Hook>,
+    hooks: Hooks,
 }
 
 impl Builder {
@@ -53,10 +50,7 @@ impl Builder {
             max_blocking_threads: 512,
             keep_alive: Duration::from_secs(10),
             shutdown_timeout: Duration::from_secs(10),
-            on_start: None,
-            on_stop: None,
-            on_park: None,
-            on_unpark: None,
+            hooks: Hooks::default(),
         }
     }
 
@@ -125,25 +119,25 @@ impl Builder {
 
     /// Called by each worker when it starts.
     pub fn on_thread_start(mut self, f: impl Fn() + Send + Sync + 'static) -> Self {
-        self.on_start = Some(Arc::new(f));
+        self.hooks.on_start = Some(Arc::new(f));
         self
     }
 
     /// Called by each worker when it ends.
     pub fn on_thread_stop(mut self, f: impl Fn() + Send + Sync + 'static) -> Self {
-        self.on_stop = Some(Arc::new(f));
+        self.hooks.on_stop = Some(Arc::new(f));
         self
     }
 
     /// Called by a worker before it goes to sleep. It must not use the runtime.
     pub fn on_thread_park(mut self, f: impl Fn() + Send + Sync + 'static) -> Self {
-        self.on_park = Some(Arc::new(f));
+        self.hooks.on_park = Some(Arc::new(f));
         self
     }
 
     /// Called by a worker after it has slept. It must not use the runtime.
     pub fn on_thread_unpark(mut self, f: impl Fn() + Send + Sync + 'static) -> Self {
-        self.on_unpark = Some(Arc::new(f));
+        self.hooks.on_unpark = Some(Arc::new(f));
         self
     }
 
@@ -165,21 +159,23 @@ impl Builder {
         check("queue_interval", self.queue_interval as usize, 1, u32::MAX as usize)?;
         check("event_interval", self.event_interval as usize, 1, u32::MAX as usize)?;
         check("max_blocking_threads", self.max_blocking_threads, 1, usize::MAX)?;
-        Runtime::start(Config {
+        // Before there is any thread: the function may panic.
+        let names: Vec<String> = (0..workers).map(|index| (self.thread_name)(index)).collect();
+        if let Some(name) = names.iter().find(|name| name.contains('\0')) {
+            let message = format!("thread_name is {name:?}, but must not contain a zero byte");
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
+        }
+        let config = Config {
             workers,
             pin: self.pin,
-            thread_name: self.thread_name,
             stack_size: self.stack_size,
             queue_interval: self.queue_interval,
             event_interval: self.event_interval,
             max_blocking_threads: self.max_blocking_threads,
             keep_alive: self.keep_alive,
             shutdown_timeout: self.shutdown_timeout,
-            on_start: self.on_start,
-            on_stop: self.on_stop,
-            on_park: self.on_park,
-            on_unpark: self.on_unpark,
-        })
+        };
+        Runtime::start(config, self.hooks, names)
     }
 }
 

@@ -33,8 +33,8 @@ thread_local! {
     static LOOP: Cell<*const RunLoop> = const { Cell::new(ptr::null()) };
     /// The entered handles, with the numbers by which their guards find them.
     static ENTERED: RefCell<Vec<(u64, PoolRef)>> = const { RefCell::new(Vec::new()) };
-    /// The pool for which this thread makes a blocking call, be it in place.
-    static BLOCKING: Cell<Blocking> = const { Cell::new(Blocking(None)) };
+    /// The pool that this thread works for: as a worker, all its life; or by making a blocking call.
+    static SERVING: Cell<Serving> = const { Cell::new(Serving(None)) };
     static NEXT_ENTER: Cell<u64> = const { Cell::new(0) };
     /// The pools whose injectors this thread is emptying, outermost first.
     static DRAINING: RefCell<Vec<NonNull<()>>> = const { RefCell::new(Vec::new()) };
@@ -94,20 +94,17 @@ pub(crate) fn suspend<R>(f: impl FnOnce() -> R) -> R {
     let current = LOOP.with(Cell::get);
     let own = with_loop(|run_loop| {
         run_loop.map(|run_loop| {
-            let local = run_loop.local();
-            if let Some(local) = local {
+            if let Some(local) = run_loop.local() {
                 local.give_away();
             }
-            (PoolRef::clone(&run_loop.pool), local.is_some_and(|local| !local.is_guest()))
+            PoolRef::clone(&run_loop.pool)
         })
     });
-    let Some((pool, is_worker)) = own else { return f() };
+    let Some(pool) = own else { return f() };
     let budget = crate::coop::enter(None);
-    // A shutdown inside `f` must not wait for a worker that is further up on this stack.
-    let mark = is_worker.then(|| mark_blocking(&pool));
     // What was the current runtime stays it, be it the loop's or one that was entered since.
     let current_pool = with_pool(|pool| pool.map(PoolRef::clone)).unwrap_or(pool);
-    let entered = (enter(current_pool), mark);
+    let entered = enter(current_pool);
     LOOP.with(|cell| cell.set(ptr::null()));
     let _restore = (Restore(current), entered, budget);
     f()
@@ -166,22 +163,18 @@ pub(crate) fn is_current_pool(data: NonNull<()>) -> bool {
 
 /// Whether the thread is one that the pool's shutdown would wait for.
 pub(crate) fn is_own_thread(pool: &Pool) -> bool {
-    let data = pool.data();
-    let worker = |run_loop: Option<&RunLoop>| {
-        let local = run_loop.filter(|run_loop| run_loop.data == data).and_then(RunLoop::local);
-        local.is_some_and(|local| !local.is_guest())
-    };
-    with_loop(worker) || BLOCKING.with(|blocking| blocking.get().contains_data(data))
+    SERVING.with(|serving| serving.get().contains_data(pool.data()))
 }
 
-/// Marks the thread as one that makes a blocking call for `pool`, until the guard is dropped.
-pub(crate) fn enter_blocking(pool: PoolRef) -> (Entered, BlockingMark) {
-    let mark = mark_blocking(&pool);
+/// Enters the pool and marks the thread as one that makes a blocking call for it, until the guard is dropped.
+pub(crate) fn enter_blocking(pool: PoolRef) -> (Entered, ServingMark) {
+    let mark = mark_serving(&pool);
     (enter(pool), mark)
 }
 
-fn mark_blocking(pool: &Pool) -> BlockingMark {
-    BlockingMark(BLOCKING.with(|blocking| blocking.replace(Blocking(Some(pool.data())))))
+/// Marks the thread as one that works for the pool, until the mark is dropped.
+pub(crate) fn mark_serving(pool: &Pool) -> ServingMark {
+    ServingMark(SERVING.with(|serving| serving.replace(Serving(Some(pool.data())))))
 }
 
 /// Runs `drain`, which empties the injector of the pool at `data`, unless that is what the thread does already, further
@@ -213,11 +206,11 @@ pub(crate) fn drain_unless_draining(data: NonNull<()>, drain: impl FnOnce()) {
     drain();
 }
 
-/// The pool for which the thread makes a blocking call.
+/// The pool that the thread works for.
 #[derive(Clone, Copy, Debug)]
-struct Blocking(Option<NonNull<()>>);
+struct Serving(Option<NonNull<()>>);
 
-impl Blocking {
+impl Serving {
     fn contains_data(self, data: NonNull<()>) -> bool {
         self.0 == Some(data)
     }
@@ -225,11 +218,11 @@ impl Blocking {
 
 /// Puts the former mark back when dropped.
 #[derive(Debug)]
-pub(crate) struct BlockingMark(Blocking);
+pub(crate) struct ServingMark(Serving);
 
-impl Drop for BlockingMark {
+impl Drop for ServingMark {
     fn drop(&mut self) {
-        let _ = BLOCKING.try_with(|blocking| blocking.set(self.0));
+        let _ = SERVING.try_with(|serving| serving.set(self.0));
     }
 }
 

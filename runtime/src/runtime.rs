@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use crate::error::ShutdownError;
 use crate::primitive::sync::Arc;
-use crate::scheduler::{self, Config, PoolRef, Threads};
+use crate::scheduler::{self, Config, Hooks, PoolRef, Threads};
 use crate::task::JoinHandle;
 use crate::{Builder, Handle, context};
 
@@ -50,9 +50,9 @@ impl Runtime {
         Builder::new().build()
     }
 
-    pub(crate) fn start(config: Config) -> io::Result<Self> {
+    pub(crate) fn start(config: Config, hooks: Hooks, names: Vec<String>) -> io::Result<Self> {
         let threads = Arc::new(Threads::default());
-        let pool = scheduler::start(config, &threads)?;
+        let pool = scheduler::start(config, hooks, names, &threads)?;
         Ok(Self { handle: Handle { pool }, threads, shut_down: false })
     }
 

@@ -7,12 +7,15 @@
 #[cfg(not(tress_loom))]
 pub(crate) use crossbeam_epoch::{Guard, pin};
 
-/// Drops `value` once no thread that is pinned now is pinned any more.
+/// Drops `value` once no thread that is pinned now is pinned any more: at once if there is none, else at some later time,
+/// on any thread.
 #[cfg(not(tress_loom))]
 pub(crate) fn retire<T: Send + 'static>(value: T) {
-    let guard = pin();
-    guard.defer(move || drop(value));
-    guard.flush();
+    pin().defer(move || drop(value));
+    // Each turn hands over what is deferred and tries to move on by an epoch; two epochs later it is dropped.
+    for _ in 0..3 {
+        pin().flush();
+    }
 }
 
 #[cfg(tress_loom)]

@@ -10,24 +10,30 @@ use crate::primitive::sync::Arc;
 pub(crate) type Hook = Arc<dyn Fn() + Send + Sync>;
 
 /// The settings of a pool, checked by the builder.
-#[derive(Clone)]
+///
+/// Nothing of the user's is in here: a pool's memory may be freed late, and on any thread.
+#[derive(Clone, Debug)]
 pub(crate) struct Config {
     pub(crate) workers: usize,
     pub(crate) pin: bool,
-    pub(crate) thread_name: Arc<dyn Fn(usize) -> String + Send + Sync>,
     pub(crate) stack_size: Option<usize>,
     pub(crate) queue_interval: u32,
     pub(crate) event_interval: u32,
     pub(crate) max_blocking_threads: usize,
     pub(crate) keep_alive: Duration,
     pub(crate) shutdown_timeout: Duration,
+}
+
+/// What the user wants called.
+#[derive(Clone, Default)]
+pub(crate) struct Hooks {
     pub(crate) on_start: Option<Hook>,
     pub(crate) on_stop: Option<Hook>,
     pub(crate) on_park: Option<Hook>,
     pub(crate) on_unpark: Option<Hook>,
 }
 
-impl Config {
+impl Hooks {
     /// Calls a hook, if there is one. Its panic is reported by the panic hook and ends there.
     #[inline]
     pub(crate) fn call(hook: Option<&Hook>) {
@@ -37,17 +43,8 @@ impl Config {
     }
 }
 
-impl fmt::Debug for Config {
+impl fmt::Debug for Hooks {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Config")
-            .field("workers", &self.workers)
-            .field("pin", &self.pin)
-            .field("stack_size", &self.stack_size)
-            .field("queue_interval", &self.queue_interval)
-            .field("event_interval", &self.event_interval)
-            .field("max_blocking_threads", &self.max_blocking_threads)
-            .field("keep_alive", &self.keep_alive)
-            .field("shutdown_timeout", &self.shutdown_timeout)
-            .finish_non_exhaustive()
+        f.debug_struct("Hooks").finish_non_exhaustive()
     }
 }

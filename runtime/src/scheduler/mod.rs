@@ -16,7 +16,7 @@ mod shutdown;
 mod start;
 mod worker;
 
-pub(crate) use self::config::{Config, Hook};
+pub(crate) use self::config::{Config, Hooks};
 pub(crate) use self::guest::block_on;
 pub(crate) use self::local::Local;
 pub(crate) use self::parker::Parker;

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use crossbeam_utils::CachePadded;
 
-use super::config::Config;
+use super::config::{Config, Hooks};
 use super::idle::Idle;
 use super::remote::{Remote, Rouser};
 use super::sentinel::Sentinel;
@@ -270,6 +270,8 @@ unsafe fn schedule_blocking(pool: NonNull<()>, runnable: Runnable, _reason: Reas
 pub(crate) struct PoolOwner {
     /// From a leaked box, so that the tasks' copies of the address stay good while the owner moves.
     pool: NonNull<Pool>,
+    /// Dropped with the owner, since what the user's closures hold must not outlast it.
+    pub(crate) hooks: Hooks,
 }
 
 /// A counted reference to a pool.
@@ -281,8 +283,8 @@ unsafe impl Send for PoolOwner where Pool: Send {}
 unsafe impl Sync for PoolOwner where Pool: Sync {}
 
 impl PoolOwner {
-    pub(crate) fn new(pool: Pool) -> PoolRef {
-        Arc::new(Self { pool: NonNull::from(Box::leak(Box::new(pool))) })
+    pub(crate) fn new(pool: Pool, hooks: Hooks) -> PoolRef {
+        Arc::new(Self { pool: NonNull::from(Box::leak(Box::new(pool))), hooks })
     }
 }
 

@@ -3,7 +3,7 @@
 use std::io;
 use std::thread;
 
-use super::config::Config;
+use super::config::{Config, Hooks};
 use super::local::Local;
 use super::parker::Parker;
 use super::pool::{GUESTS, Pool, PoolOwner, PoolRef};
@@ -17,8 +17,13 @@ use crate::primitive::sync::Arc;
 use crate::reactor::Reactor;
 use crate::time::TimeDriver;
 
-/// Makes a pool and starts its workers.
-pub(crate) fn start(config: Config, threads: &Arc<Threads>) -> io::Result<PoolRef> {
+/// Makes a pool and starts its workers, which are called by these names.
+pub(crate) fn start(
+    config: Config,
+    hooks: Hooks,
+    names: Vec<String>,
+    threads: &Arc<Threads>,
+) -> io::Result<PoolRef> {
     let mut remotes = Vec::with_capacity(config.workers + GUESTS);
     let mut queues = Vec::with_capacity(config.workers);
     for index in 0..config.workers {
@@ -36,9 +41,9 @@ pub(crate) fn start(config: Config, threads: &Arc<Threads>) -> io::Result<PoolRe
         guests.push((index, queue));
     }
     let blocking = BlockingPool::new(&config, threads);
-    let pool = PoolOwner::new(Pool::new(config, remotes, guests, blocking));
-    for (index, queue) in queues.into_iter().enumerate() {
-        if let Err(error) = start_worker(&pool, index, queue, threads) {
+    let pool = PoolOwner::new(Pool::new(config, remotes, guests, blocking), hooks);
+    for (index, (queue, name)) in queues.into_iter().zip(names).enumerate() {
+        if let Err(error) = start_worker(&pool, index, name, queue, threads) {
             pool.close();
             threads.wait(0, None);
             return Err(error);
@@ -60,12 +65,12 @@ fn rouse(parker: &Arc<Parker>, reactor: &Arc<Reactor>) -> Box<dyn Fn() + Send + 
 fn start_worker(
     pool: &PoolRef,
     index: usize,
+    name: String,
     queue: Deque<Runnable>,
     threads: &Arc<Threads>,
 ) -> io::Result<()> {
-    let config = &pool.config;
-    let mut builder = thread::Builder::new().name((config.thread_name)(index));
-    if let Some(stack_size) = config.stack_size {
+    let mut builder = thread::Builder::new().name(name);
+    if let Some(stack_size) = pool.config.stack_size {
         builder = builder.stack_size(stack_size);
     }
     threads.add();
@@ -87,13 +92,15 @@ fn start_worker(
 
 /// A worker thread's life.
 fn run(local: &Local) {
-    let config = &local.pool.config;
-    if config.pin {
+    // A shutdown in a hook, or in what the thread drops, must not wait for this thread.
+    let _mark = context::mark_serving(&local.pool);
+    if local.pool.config.pin {
         pin_to_core(local.index);
     }
-    Config::call(config.on_start.as_ref());
+    let hooks = &local.pool.hooks;
+    Hooks::call(hooks.on_start.as_ref());
     context::run_as_worker(local, || local.run_worker());
-    Config::call(config.on_stop.as_ref());
+    Hooks::call(hooks.on_stop.as_ref());
 }
 
 /// Binds the thread to one of the cores that the process may use.

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use super::config::Config;
+use super::config::Hooks;
 use super::idle::Left;
 use super::local::Local;
 use super::remote::Remote;
@@ -148,10 +148,10 @@ impl Local {
             self.fresh.set(true);
             return;
         }
-        Config::call(self.pool.config.on_park.as_ref());
+        Hooks::call(self.pool.hooks.on_park.as_ref());
         remote.counters.parks.add(1);
         self.wait();
-        Config::call(self.pool.config.on_unpark.as_ref());
+        Hooks::call(self.pool.hooks.on_unpark.as_ref());
     }
 
     /// Steps 4 to 6: waits, leaves the sleepers, and delivers what came.
