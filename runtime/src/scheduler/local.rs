@@ -252,6 +252,11 @@ impl Stopwatch {
         }
     }
 
+    /// The time of the last lap: now, more or less, for a worker that has just ended its last stretch.
+    pub(super) fn last_lap(&self) -> Instant {
+        self.since.get()
+    }
+
     /// A busy stretch starts.
     pub(super) fn start(&self, now: Instant, tick: u32) {
         self.since.set(now);

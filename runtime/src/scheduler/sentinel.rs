@@ -67,10 +67,11 @@ pub(crate) struct Watch {
     ticks: RefCell<Box<[u32]>>,
     /// When the last look was.
     looked_at: Cell<Instant>,
-    /// Looks in a row at which nobody ran.
-    quiet: Cell<u32>,
+    /// When somebody was last seen running.
+    ran_at: Cell<Instant>,
     /// Whether somebody was stuck at the last look.
     stuck: Cell<bool>,
+    cost: LookCost,
 }
 
 impl Watch {
@@ -78,10 +79,53 @@ impl Watch {
         Self {
             ticks: RefCell::new(vec![0; remotes].into_boxed_slice()),
             looked_at: Cell::new(now),
-            quiet: Cell::new(0),
+            ran_at: Cell::new(now),
             stuck: Cell::new(false),
+            cost: LookCost::new(),
         }
     }
+}
+
+/// What a look costs this worker in CPU time, its waking included.
+///
+/// A few microseconds on most machines, but ten times that on a virtual one whose timers have to ask its host.
+#[derive(Debug)]
+struct LookCost {
+    /// The thread's CPU time and tick at the last look.
+    at: Cell<Option<(Duration, u32)>>,
+    mean: Cell<Duration>,
+}
+
+impl LookCost {
+    fn new() -> Self {
+        Self { at: Cell::new(None), mean: Cell::new(Duration::ZERO) }
+    }
+
+    /// Takes the CPU time since the last look as a look's, if nothing else has been done since.
+    fn measure(&self, tick: u32) {
+        let Some(now) = thread_cpu_time() else { return };
+        if let Some((then, former_tick)) = self.at.replace(Some((now, tick)))
+            && former_tick == tick
+        {
+            self.mean.set((7 * self.mean.get() + now.saturating_sub(then)) / 8);
+        }
+    }
+
+    fn get(&self) -> Duration {
+        self.mean.get()
+    }
+}
+
+/// The CPU time of the calling thread, where the system tells it.
+#[cfg(all(target_os = "linux", not(tress_loom)))]
+fn thread_cpu_time() -> Option<Duration> {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    Some(Duration::new(time.tv_sec.try_into().ok()?, time.tv_nsec.try_into().ok()?))
+}
+
+#[cfg(not(all(target_os = "linux", not(tress_loom))))]
+fn thread_cpu_time() -> Option<Duration> {
+    None
 }
 
 impl Pool {
@@ -111,10 +155,10 @@ impl Local {
         if !self.keeps_watch() {
             (timers, None)
         } else if self.watch.stuck.get() {
-            let soon = Instant::now() + STUCK_PERIOD;
+            let soon = Instant::now() + self.period();
             (Some(timers.map_or(soon, |timers| timers.min(soon))), None)
         } else {
-            (timers, Some(PERIOD))
+            (timers, Some(self.period()))
         }
     }
 
@@ -122,19 +166,20 @@ impl Local {
     fn keeps_watch(&self) -> bool {
         let sentinel = &self.pool.sentinel;
         let idle = &self.pool.idle;
+        let now = self.stopwatch.last_lap();
         if !sentinel.is_held_by(self.index) {
             let wanted = self.pool.any_other_running(self.index) && !sentinel.is_kept(idle);
             if !wanted || !sentinel.take(self.index, idle) {
                 return false;
             }
-            self.watch.quiet.set(0);
+            self.watch.ran_at.set(now);
             self.watch.stuck.set(false);
-        } else if self.watch.quiet.get() >= LINGER_LOOKS {
+        } else if now.saturating_duration_since(self.watch.ran_at.get()) >= LINGER {
             sentinel.leave(self.index);
             if !self.pool.any_other_running(self.index) || !sentinel.take(self.index, idle) {
                 return false;
             }
-            self.watch.quiet.set(0);
+            self.watch.ran_at.set(now);
         }
         true
     }
@@ -143,14 +188,21 @@ impl Local {
     pub(super) fn watch(&self, now: Instant) {
         let due = now.saturating_duration_since(self.watch.looked_at.get()) >= self.period();
         if due && self.pool.sentinel.is_held_by(self.index) {
-            let running = self.look_after_others(now);
-            self.watch.quiet.set(if running { 0 } else { self.watch.quiet.get().saturating_add(1) });
+            self.watch.cost.measure(self.tick.get());
+            if self.look_after_others(now) {
+                self.watch.ran_at.set(now);
+            }
         }
     }
 
     /// How long to wait between two looks.
     fn period(&self) -> Duration {
-        if self.watch.stuck.get() { STUCK_PERIOD } else { PERIOD }
+        let cost = self.watch.cost.get();
+        if self.watch.stuck.get() {
+            (STUCK_SHARE * cost).clamp(STUCK_PERIOD, PERIOD)
+        } else {
+            (SHARE * cost).clamp(PERIOD, PERIOD_MAX)
+        }
     }
 
     /// The same from a worker that is busy, for when nobody is idle; now and then.
@@ -212,14 +264,23 @@ impl Local {
 
 const NOBODY: usize = 0;
 
-/// The sentinel looks this often while anybody runs.
+/// The sentinel looks this often while anybody runs, where looks are cheap.
 const PERIOD: Duration = Duration::from_micros(1000);
 
-/// The same while somebody is stuck.
+/// Where they are dear, it looks at least this often.
+const PERIOD_MAX: Duration = Duration::from_micros(4000);
+
+/// The time between two looks is at least so many times what a look costs: one percent of a core is spent on them.
+const SHARE: u32 = 100;
+
+/// The sentinel looks this often while somebody is stuck, where looks are cheap.
 const STUCK_PERIOD: Duration = Duration::from_micros(200);
+
+/// As `SHARE`, while somebody is stuck.
+const STUCK_SHARE: u32 = 10;
 
 /// A worker that has not looked at its reactor for so long needs help.
 const STALE: Duration = Duration::from_micros(300);
 
-/// The sentinel goes on for so many looks after everybody else has gone to sleep (about 50 ms).
-const LINGER_LOOKS: u32 = 50;
+/// The sentinel goes on for so long after everybody else has gone to sleep.
+const LINGER: Duration = Duration::from_millis(50);
