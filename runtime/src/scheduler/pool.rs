@@ -132,17 +132,20 @@ impl Pool {
     /// saturated, new ones go to whoever has most time.
     pub(crate) fn worker_for_socket(&self, near: usize) -> usize {
         let workers = self.workers();
-        if workers[near].load.load(Ordering::Relaxed) < SATURATED {
-            return near;
-        }
         let now = Instant::now();
         let load = |index: usize| {
             let remote = &workers[index];
-            // The load of a worker that has slept for long is out of date.
-            let asleep =
-                self.idle.is_sleeping(index) && remote.since_turn(self.started_at, now) > LOAD_IS_OLD;
-            if asleep { 0 } else { remote.load.load(Ordering::Relaxed) }
+            let is_old = remote.since_turn(self.started_at, now) > LOAD_IS_OLD;
+            match is_old {
+                false => remote.load.load(Ordering::Relaxed),
+                true if self.idle.is_sleeping(index) => 0,
+                // It has not come to measure anything, let alone to sleep.
+                true => u32::MAX,
+            }
         };
+        if load(near) < SATURATED {
+            return near;
+        }
         let best = (0..workers.len()).min_by_key(|&index| load(index)).unwrap_or(near);
         if load(best) < SATURATED { best } else { self.fewest_sockets() }
     }
@@ -349,5 +352,5 @@ impl fmt::Debug for PoolOwner {
 /// A worker whose load (in thousandths) is above this has no time for more sockets.
 const SATURATED: u32 = 900;
 
-/// A load that was measured before a sleep of this length says nothing.
+/// A load that was measured so long ago says nothing: its worker has slept or computed since.
 const LOAD_IS_OLD: Duration = Duration::from_millis(20);
