@@ -6,9 +6,9 @@ use std::future::poll_fn;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Poll, Waker};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use support::{Random, runtime, stress, wait_until};
+use support::{runtime, stress, wait_until};
 
 /// A number that only grows, and whoever waits for it.
 #[derive(Default)]
@@ -156,13 +156,20 @@ fn from_everybody_at_once() {
 #[test]
 fn of_a_pool_that_falls_asleep() {
     stress(|workers, random| {
-        let runtime = runtime(workers);
-        let mut random: Random = random.fork();
-        for _ in 0..100 {
-            let task = runtime.spawn(async {});
-            wait_until_spinning(|| task.is_finished());
-            if random.once_in(4) {
-                support::burn(Duration::from_micros(random.below(200) as u64));
+        // A lone worker has nobody who keeps watch and finds what it misses.
+        for workers in [1, workers] {
+            let runtime = runtime(workers);
+            for _ in 0..1000 {
+                let task = runtime.spawn(async {});
+                // No pause, so that the next push comes while the worker is on its way to sleep.
+                let end = Instant::now() + Duration::from_secs(10);
+                while !task.is_finished() {
+                    assert!(Instant::now() < end, "a push was lost");
+                    std::hint::spin_loop();
+                }
+                for _ in 0..random.below(200) {
+                    std::hint::spin_loop();
+                }
             }
         }
     });
