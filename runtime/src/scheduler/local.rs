@@ -24,7 +24,7 @@ pub(crate) struct Local {
     pub(crate) tick: Cell<u32>,
     /// Whether the worker counts as a searcher.
     pub(crate) searching: Cell<bool>,
-    /// Whether the worker has run nothing since it was parked.
+    /// Whether the worker has run nothing since it was parked or searched.
     pub(crate) fresh: Cell<bool>,
     /// How many tasks in a row came from the next-task slot.
     next_task_run: Cell<u32>,

@@ -198,7 +198,8 @@ impl Pool {
         if called_at != 0 {
             remote.called_at.store(0, Ordering::Relaxed);
             let former = self.help_latency_ns.load(Ordering::Relaxed);
-            let latency = self.nanos(now).saturating_sub(called_at);
+            // A call may have come too late for the wake-up that it was meant for: then this is the time of a whole sleep.
+            let latency = self.nanos(now).saturating_sub(called_at).min(MAX_HELP_SAMPLE_NS);
             self.help_latency_ns.store((3 * former + latency) / 4, Ordering::Relaxed);
         }
     }
@@ -351,6 +352,9 @@ impl fmt::Debug for PoolOwner {
 
 /// A worker whose load (in thousandths) is above this has no time for more sockets.
 const SATURATED: u32 = 900;
+
+/// One sample of a helper's latency counts for so much at most.
+const MAX_HELP_SAMPLE_NS: u64 = super::HELP_BACKLOG_MAX.as_nanos() as u64;
 
 /// A load that was measured so long ago says nothing: its worker has slept or computed since.
 const LOAD_IS_OLD: Duration = Duration::from_millis(20);

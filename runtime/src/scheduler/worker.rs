@@ -9,9 +9,9 @@ use super::remote::Remote;
 use crossbeam_utils::CachePadded;
 
 use crate::executor::Runnable;
-use crate::frame;
 use crate::primitive::thread::yield_now;
 use crate::reactor::Reactor;
+use crate::{coop, frame};
 
 impl Local {
     /// Runs tasks until the pool is closed.
@@ -42,6 +42,8 @@ impl Local {
     fn run_found(&self, runnable: Runnable) -> u32 {
         if self.searching.get() {
             self.stop_searching();
+            // Whoever wanted the watch kept meanwhile has seen this searcher, and left that to it too.
+            self.fresh.set(true);
         }
         if self.fresh.get() {
             self.fresh.set(false);
@@ -91,6 +93,7 @@ impl Local {
     /// What a busy worker does between tasks, now and then.
     #[cold]
     fn maintain(&self) {
+        coop::lift();
         let now = Instant::now();
         let remote = self.remote();
         self.stopwatch.lap(now, self.tick.get(), remote);
@@ -132,6 +135,8 @@ impl Local {
 
     /// Waits for events, timers or an unpark, by the numbered steps of the README.
     fn park(&self) {
+        // Wakers and hooks of others are called outside any task.
+        coop::lift();
         let now = Instant::now();
         let remote = self.remote();
         self.stopwatch.lap(now, self.tick.get(), remote);

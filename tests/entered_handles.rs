@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 
-use tress_runtime::{Builder, Handle, Runtime, spawn, task};
+use tress::{Builder, Handle, Runtime, spawn, task};
 
 fn runtime() -> Runtime {
     Builder::new().worker_threads(1).build().unwrap()

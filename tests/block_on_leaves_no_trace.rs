@@ -5,8 +5,8 @@ use std::pin::Pin;
 use std::sync::{Arc, Barrier};
 use std::task::{Context, Poll, Waker};
 
-use tress_runtime::task::coop;
-use tress_runtime::{Builder, Handle};
+use tress::task::coop;
+use tress::{Builder, Handle};
 
 /// More than can take part in a runtime as workers.
 const THREADS: usize = 12;
@@ -44,7 +44,7 @@ impl Future for SpawnInDrop {
 
 impl Drop for SpawnInDrop {
     fn drop(&mut self) {
-        drop(tress_runtime::spawn(async {}));
+        drop(tress::spawn(async {}));
     }
 }
 

@@ -4,7 +4,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::{Duration, Instant};
 
-use tress_runtime::{Builder, Runtime};
+use tress::{Builder, Runtime};
 
 #[test]
 fn hooks_are_dropped_with_the_runtime() {
