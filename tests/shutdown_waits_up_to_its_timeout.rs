@@ -144,3 +144,50 @@ fn a_timeout_of_zero_only_looks() {
     let _ = runtime.shutdown(Duration::ZERO);
     census.wait_until_empty();
 }
+
+/// A thread in `block_on` runs tasks too.
+#[test]
+fn polls_on_other_threads_in_block_on_are_waited_for_and_named() {
+    let _watchdog = watchdog();
+    for patient in [false, true] {
+        let runtime = Builder::new().worker_threads(1).build().unwrap();
+        let handle = runtime.handle().clone();
+        let (started, has_started) = mpsc::channel();
+        let (release, released) = mpsc::channel::<()>();
+        let guest = std::thread::spawn(move || {
+            handle.block_on(async move {
+                let stuck = tress::spawn(async move {
+                    started.send((tress::task::id(), std::thread::current().id())).unwrap();
+                    let _ = released.recv();
+                });
+                let _ = stuck.await;
+            });
+        });
+        let (id, on) = has_started.recv().unwrap();
+        if patient {
+            std::thread::spawn(move || {
+                std::thread::sleep(Duration::from_millis(300));
+                drop(release);
+            });
+            runtime.shutdown(Duration::from_secs(100)).expect("the poll has ended by then");
+        } else {
+            let error = runtime.shutdown(SHORT).unwrap_err();
+            assert_eq!(error.tasks(), [id], "it runs on {on:?}");
+            drop(release);
+        }
+        guest.join().unwrap();
+    }
+}
+
+/// The drop does not wait for the task that it is part of, wherever that runs.
+#[test]
+fn a_drop_in_a_task_on_a_thread_in_block_on_returns() {
+    let _watchdog = watchdog();
+    let runtime = Builder::new().worker_threads(1).build().unwrap();
+    let handle = runtime.handle().clone();
+    let before = Instant::now();
+    handle.block_on(async move {
+        let _ = tress::spawn(async move { drop(runtime) }).await;
+    });
+    assert!(before.elapsed() < SOON);
+}

@@ -141,12 +141,17 @@ impl Runtime {
         }
         // A timeout beyond what the clock can count is none.
         let deadline = Instant::now().checked_add(timeout);
-        if self.threads.wait(0, deadline) {
-            scheduler::clear(pool);
-            return Ok(());
-        }
-        let left = scheduler::drop_tasks(pool, Instant::now());
-        pool.close_drivers();
+        let left = if self.threads.wait(0, deadline) {
+            let left = scheduler::clear(pool, deadline);
+            if !left.iter().any(|task| task.is_running) {
+                return Ok(());
+            }
+            left
+        } else {
+            let left = scheduler::drop_tasks(pool, Instant::now());
+            pool.close_drivers();
+            left
+        };
         let stuck = left.iter().filter(|task| task.is_running).map(|task| task.id).collect();
         Err(ShutdownError::new(stuck, self.threads.count()))
     }

@@ -33,11 +33,21 @@ pub(crate) fn drop_tasks(pool: &Pool, deadline: Instant) -> Vec<Left> {
 
 /// Clears a closed pool whose threads have all ended: drops its tasks, and fails what waits for its reactors.
 ///
-/// Only foreign threads can be in the middle of something then, for a moment. Returns the tasks that were left.
-pub(crate) fn clear(pool: &Pool) -> Vec<Left> {
-    let left = drop_tasks(pool, Instant::now() + FOREIGN_WAKES);
+/// Foreign threads can be in the middle of something then, for a moment, and guests in the middle of a poll: that is
+/// waited for until the deadline, unless the caller is part of it. Returns the tasks that were left.
+pub(crate) fn clear(pool: &Pool, deadline: Option<Instant>) -> Vec<Left> {
+    let own = task::try_id();
+    let mut left = drop_tasks(pool, Instant::now() + FOREIGN_WAKES);
     pool.close_drivers();
-    left
+    loop {
+        left.retain(|task| Some(task.id) != own);
+        let now = Instant::now();
+        if left.is_empty() || deadline.is_some_and(|deadline| now >= deadline) {
+            return left;
+        }
+        let soon = now + FOREIGN_WAKES;
+        left = drop_tasks(pool, deadline.map_or(soon, |deadline| soon.min(deadline)));
+    }
 }
 
 /// A task that could not be dropped.
@@ -103,7 +113,8 @@ impl Threads {
         };
         self.ended.notify_all();
         if let Some(pool) = abandoned {
-            clear(&pool);
+            // Nobody can be told of what is left; whoever runs it drops it.
+            let _ = clear(&pool, Some(Instant::now()));
         }
     }
 
