@@ -1,4 +1,5 @@
 //! A thread that returns from `block_on` is as it was before; the root future, though, lives and dies inside.
+#![allow(clippy::disallowed_types, reason = "users of the crate have std's types, and so have its tests")]
 
 use std::future::Future;
 use std::pin::Pin;

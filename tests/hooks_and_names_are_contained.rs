@@ -1,4 +1,5 @@
 //! What the user gives a builder: it is gone with the runtime, and cannot break the building.
+#![allow(clippy::disallowed_types, reason = "users of the crate have std's types, and so have its tests")]
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, mpsc};
