@@ -49,7 +49,15 @@ for sanitizer in "${@:-address thread}"; do
             thread)
                 # With a standard library that is instrumented too, its locks, channels and reference counts are
                 # understood, and need no suppressions. The frame pool is on: its protocols are watched as well.
-                TSAN_OPTIONS="suppressions=$PWD/ci/tsan.supp history_size=7" run thread 900 "" -Zbuild-std
+                library=$(rustc "+$TRESS_NIGHTLY" --print sysroot)/lib/rustlib/src/rust/library/std
+                if [[ -d "$library" ]]; then
+                    TSAN_OPTIONS="suppressions=$PWD/ci/tsan.supp history_size=7" run thread 900 "" -Zbuild-std
+                else
+                    echo "-- rust-src is missing: the standard library is not instrumented"
+                    cat ci/tsan.supp ci/tsan-std.supp > "$(target_dir)/tsan.supp"
+                    TSAN_OPTIONS="suppressions=$(target_dir)/tsan.supp history_size=7" \
+                        run thread 900 "--cfg tress_sanitize"
+                fi
                 ;;
             *) fail "unknown sanitizer $name" ;;
         esac
