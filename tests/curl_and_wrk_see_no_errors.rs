@@ -5,7 +5,7 @@ mod example_process;
 mod watchdog;
 
 use std::process::{Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use example_process::HttpServer;
 use watchdog::watchdog;
@@ -37,6 +37,19 @@ fn curl_gets_what_it_asks_for() {
     let file = output("curl", &["-sSf", &url("/files/Cargo.toml")]).unwrap_or_default();
     assert_eq!(echo, include_str!("../Cargo.toml"));
     assert_eq!(file, include_str!("../Cargo.toml"));
+}
+
+/// A client with a large body asks first, and waits a second for the answer.
+#[test]
+fn curl_is_told_to_continue() {
+    let _watchdog = watchdog(Duration::from_secs(60));
+    let server = HttpServer::start(&["--workers", "2"]);
+    let url = format!("http://{}/echo", server.address);
+    let expect = ["-sSf", "-H", "Expect: 100-continue", "--expect100-timeout", "30", "--data", "hello", &url];
+    let begun = Instant::now();
+    let Some(echo) = output("curl", &expect) else { return };
+    assert_eq!(echo, "hello");
+    assert!(begun.elapsed() < Duration::from_secs(20), "it took {:?}", begun.elapsed());
 }
 
 #[test]

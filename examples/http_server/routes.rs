@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use futures_util::stream;
+use futures_util::{StreamExt, stream};
 use tress::http::body::{BodyExt, BoxBody, Bytes, Either, Full, Incoming, StreamBody};
 use tress::http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use tress::time::timeout;
@@ -59,7 +59,7 @@ impl Site {
             ("/stats.json", ..) => {
                 full("application/json", page::stats(self.started.elapsed(), self.requests()))
             }
-            ("/echo", ..) => echo(request.into_body()),
+            ("/echo", ..) => echo(request.into_body()).await,
             (_, Some(file), Some(directory)) => files::serve(directory, file).await,
             _ => status(StatusCode::NOT_FOUND),
         })
@@ -81,13 +81,21 @@ pub(crate) fn status(status: StatusCode) -> Response<Body> {
 }
 
 /// Sends the request's body back while it comes in; a client that stalls loses its connection.
-fn echo(body: Incoming) -> Response<Body> {
-    let frames = stream::try_unfold(body, |mut body| async {
+async fn echo(mut body: Incoming) -> Response<Body> {
+    // The response begins after the first look at the body: that look tells a client that asked to go on sending.
+    let first = match timeout(STALL_TIMEOUT, body.frame()).await {
+        Ok(Some(Ok(frame))) => Some(Ok(frame)),
+        Ok(None) => None,
+        Ok(Some(Err(_))) => return status(StatusCode::BAD_REQUEST),
+        Err(_) => return status(StatusCode::REQUEST_TIMEOUT),
+    };
+    let rest = stream::try_unfold(body, |mut body| async {
         match timeout(STALL_TIMEOUT, body.frame()).await? {
             Some(frame) => Ok::<_, Failure>(Some((frame?, body))),
             None => Ok(None),
         }
     });
+    let frames = stream::iter(first).chain(rest);
     Response::new(Either::Right(BodyExt::boxed(StreamBody::new(frames))))
 }
 
