@@ -111,7 +111,8 @@ impl<S> Server<S> {
     /// Limits the time that a client may take to send a request's head, from the end of the request before it: it also
     /// closes idle connections. `None` for no limit.
     pub fn header_read_timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
-        self.header_read_timeout = timeout.into();
+        // hyper adds it to an instant, and panics if that is more than an instant can tell.
+        self.header_read_timeout = timeout.into().filter(|timeout| *timeout <= LONGEST_TIMEOUT);
         self
     }
 
@@ -264,3 +265,5 @@ impl ConnectionCount {
 const HEADER_READ_TIMEOUT: Duration = Duration::from_secs(10);
 const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 const MAX_HEADER_BYTES: usize = 64 * 1024;
+/// A century: what is longer is for ever.
+const LONGEST_TIMEOUT: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
