@@ -126,6 +126,35 @@ fn in_a_blocking_call_of_its_own() {
 }
 
 #[test]
+fn as_the_output_of_its_own_blocking_call() {
+    let _watchdog = watchdog();
+    let census = Census::default();
+    let runtime = populated(2, &census);
+    let handle = runtime.handle().clone();
+    let before = Instant::now();
+    drop(handle.spawn_blocking(move || runtime));
+    assert_gone(&handle, &census);
+    assert!(before.elapsed() < SOON / 2, "the thread waited for itself");
+}
+
+#[test]
+fn in_a_blocking_call_of_its_own_that_is_aborted() {
+    let _watchdog = watchdog();
+    let census = Census::default();
+    let runtime = Builder::new().worker_threads(1).max_blocking_threads(1).build().unwrap();
+    let handle = runtime.handle().clone();
+    let (send, receive) = mpsc::channel::<()>();
+    drop(handle.spawn_blocking(move || receive.recv()));
+    let counted = census.count();
+    let call = handle.spawn_blocking(move || drop((runtime, counted)));
+    call.abort();
+    let before = Instant::now();
+    drop(send);
+    assert_gone(&handle, &census);
+    assert!(before.elapsed() < SOON / 2, "the thread waited for itself");
+}
+
+#[test]
 fn in_another_runtimes_task() {
     let _watchdog = watchdog();
     let outer = runtime(2);

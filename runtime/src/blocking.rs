@@ -5,6 +5,7 @@
 //! its panics are reported, in the same ways.
 
 use std::future::Future;
+use std::num::NonZeroUsize;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::thread;
@@ -112,8 +113,8 @@ impl BlockingPool {
         }
     }
 
-    /// Queues a call, and starts a thread for it if the idle ones do not suffice.
-    pub(crate) fn push(&self, runnable: Runnable) {
+    /// Queues a call, and starts a thread for it if the idle ones do not suffice: one of the pool at this address.
+    pub(crate) fn push(&self, runnable: Runnable, pool: NonZeroUsize) {
         let mut state = self.state.lock();
         if state.closed {
             drop(state);
@@ -130,7 +131,7 @@ impl BlockingPool {
         let number = state.started;
         drop(state);
         if start {
-            self.start_thread(number);
+            self.start_thread(number, pool);
         }
         drop(sent);
     }
@@ -168,7 +169,7 @@ impl BlockingPool {
         }
     }
 
-    fn start_thread(&self, number: usize) {
+    fn start_thread(&self, number: usize, pool: NonZeroUsize) {
         let mut builder = thread::Builder::new().name(format!("tress-blocking-{number}"));
         if let Some(stack_size) = self.stack_size {
             builder = builder.stack_size(stack_size);
@@ -178,6 +179,8 @@ impl BlockingPool {
         let threads = Arc::clone(&self.threads);
         let spawned = builder.spawn(move || {
             let _counted = threads.enter();
+            // Also calls that are aborted, and outputs that nobody wants, are dropped on this thread.
+            let _mark = context::mark_serving(pool);
             run_thread(&receiver, &state, keep_alive);
         });
         if spawned.is_err() {
@@ -239,7 +242,7 @@ impl<F: FnOnce() -> R, R> Future for Call<F> {
     fn poll(mut self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<R> {
         // A call that blocks has no turns, so it has no budget either.
         let _budget = crate::coop::enter(None);
-        let _entered = context::enter_blocking(PoolRef::clone(&self.handle.pool));
+        let _entered = context::enter(PoolRef::clone(&self.handle.pool));
         let f = self.f.take().expect("a call is polled once");
         Poll::Ready(f())
     }

@@ -7,6 +7,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::marker::PhantomData;
+use std::num::NonZeroUsize;
 use std::ptr::{self, NonNull};
 
 use crate::executor::{Reason, Runnable};
@@ -33,8 +34,8 @@ thread_local! {
     static LOOP: Cell<*const RunLoop> = const { Cell::new(ptr::null()) };
     /// The entered handles, with the numbers by which their guards find them.
     static ENTERED: RefCell<Vec<(u64, PoolRef)>> = const { RefCell::new(Vec::new()) };
-    /// The pool that this thread works for: as a worker, all its life; or by making a blocking call.
-    static SERVING: Cell<Serving> = const { Cell::new(Serving(None)) };
+    /// The address of the pool to whose threads this one belongs, as a worker or for blocking calls.
+    static SERVING: Cell<Option<NonZeroUsize>> = const { Cell::new(None) };
     static NEXT_ENTER: Cell<u64> = const { Cell::new(0) };
     /// The pools whose injectors this thread is emptying, outermost first.
     static DRAINING: RefCell<Vec<NonNull<()>>> = const { RefCell::new(Vec::new()) };
@@ -163,18 +164,13 @@ pub(crate) fn is_current_pool(data: NonNull<()>) -> bool {
 
 /// Whether the thread is one that the pool's shutdown would wait for.
 pub(crate) fn is_own_thread(pool: &Pool) -> bool {
-    SERVING.with(|serving| serving.get().contains_data(pool.data()))
+    SERVING.with(Cell::get) == Some(pool.data().addr())
 }
 
-/// Enters the pool and marks the thread as one that makes a blocking call for it, until the guard is dropped.
-pub(crate) fn enter_blocking(pool: PoolRef) -> (Entered, ServingMark) {
-    let mark = mark_serving(&pool);
-    (enter(pool), mark)
-}
-
-/// Marks the thread as one that works for the pool, until the mark is dropped.
-pub(crate) fn mark_serving(pool: &Pool) -> ServingMark {
-    ServingMark(SERVING.with(|serving| serving.replace(Serving(Some(pool.data())))))
+/// Marks the thread as one of those of the pool at this address, until the mark is dropped.
+pub(crate) fn mark_serving(pool: NonZeroUsize) -> ServingMark {
+    SERVING.with(|serving| serving.set(Some(pool)));
+    ServingMark(())
 }
 
 /// Runs `drain`, which empties the injector of the pool at `data`, unless that is what the thread does already, further
@@ -206,23 +202,13 @@ pub(crate) fn drain_unless_draining(data: NonNull<()>, drain: impl FnOnce()) {
     drain();
 }
 
-/// The pool that the thread works for.
-#[derive(Clone, Copy, Debug)]
-struct Serving(Option<NonNull<()>>);
-
-impl Serving {
-    fn contains_data(self, data: NonNull<()>) -> bool {
-        self.0 == Some(data)
-    }
-}
-
-/// Puts the former mark back when dropped.
+/// Ends a thread's service when dropped.
 #[derive(Debug)]
-pub(crate) struct ServingMark(Serving);
+pub(crate) struct ServingMark(());
 
 impl Drop for ServingMark {
     fn drop(&mut self) {
-        let _ = SERVING.try_with(|serving| serving.set(self.0));
+        SERVING.with(|serving| serving.set(None));
     }
 }
 

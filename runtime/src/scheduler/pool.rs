@@ -264,7 +264,7 @@ unsafe fn schedule(pool: NonNull<()>, runnable: Runnable, reason: Reason) {
 /// Queues a blocking task.
 unsafe fn schedule_blocking(pool: NonNull<()>, runnable: Runnable, _reason: Reason) {
     // SAFETY: the caller keeps the pool alive (see `ExecutorRef::schedule`).
-    unsafe { pool.cast::<Pool>().as_ref() }.blocking.push(runnable);
+    unsafe { pool.cast::<Pool>().as_ref() }.blocking.push(runnable, pool.addr());
 }
 
 /// Owns a pool: held by the runtime, its handles and its threads, never by tasks.

@@ -93,7 +93,7 @@ fn start_worker(
 /// A worker thread's life.
 fn run(local: &Local) {
     // A shutdown in a hook, or in what the thread drops, must not wait for this thread.
-    let _mark = context::mark_serving(&local.pool);
+    let _mark = context::mark_serving(local.pool.data().addr());
     if local.pool.config.pin {
         pin_to_core(local.index);
     }
