@@ -191,3 +191,22 @@ fn a_drop_in_a_task_on_a_thread_in_block_on_returns() {
     });
     assert!(before.elapsed() < SOON);
 }
+
+#[test]
+fn nor_does_one_in_a_task_of_another_runtime_that_it_blocks_on() {
+    let _watchdog = watchdog();
+    let (outer, inner) = (Builder::new().worker_threads(1), Builder::new().worker_threads(1));
+    let (outer, inner) = (outer.build().unwrap(), inner.build().unwrap());
+    let handle = outer.handle().clone();
+    let before = Instant::now();
+    handle.block_on(async move {
+        let task = tress::spawn(async move {
+            let dropping = async move {
+                let _ = tress::spawn(async move { drop(outer) }).await;
+            };
+            tress::task::block_in_place(|| inner.block_on(dropping));
+        });
+        let _ = task.await;
+    });
+    assert!(before.elapsed() < SOON);
+}

@@ -52,6 +52,10 @@ where
 ///
 /// Inside it, [`Runtime::block_on`](crate::Runtime::block_on) is allowed. Outside a runtime it just calls the closure.
 ///
+/// No thread takes the worker's place: with one worker, or with every worker in such a call, tasks wait until one
+/// returns, unless the closure runs them itself through `block_on`. A closure that waits for one of them may wait for
+/// ever; [`spawn_blocking`] has no such limit.
+///
 /// # Examples
 ///
 /// ```

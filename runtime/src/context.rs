@@ -37,6 +37,8 @@ thread_local! {
     /// The address of the pool to whose threads this one belongs, as a worker or for blocking calls.
     static SERVING: Cell<Option<NonZeroUsize>> = const { Cell::new(None) };
     static NEXT_ENTER: Cell<u64> = const { Cell::new(0) };
+    /// The pools whose run loops are suspended further up on this stack, outermost first.
+    static SUSPENDED: RefCell<Vec<NonNull<()>>> = const { RefCell::new(Vec::new()) };
     /// The pools whose injectors this thread is emptying, outermost first.
     static DRAINING: RefCell<Vec<NonNull<()>>> = const { RefCell::new(Vec::new()) };
 }
@@ -104,11 +106,33 @@ pub(crate) fn suspend<R>(f: impl FnOnce() -> R) -> R {
     let Some(pool) = own else { return f() };
     let budget = crate::coop::enter(None);
     // What was the current runtime stays it, be it the loop's or one that was entered since.
-    let current_pool = with_pool(|pool| pool.map(PoolRef::clone)).unwrap_or(pool);
+    let current_pool = with_pool(|pool| pool.map(PoolRef::clone)).unwrap_or_else(|| PoolRef::clone(&pool));
+    let suspended = Suspended::push(pool.data());
     let entered = enter(current_pool);
     LOOP.with(|cell| cell.set(ptr::null()));
-    let _restore = (Restore(current), entered, budget);
+    let _restore = (Restore(current), entered, suspended, budget);
     f()
+}
+
+/// Forgets a suspended run loop when dropped.
+struct Suspended(());
+
+impl Suspended {
+    fn push(data: NonNull<()>) -> Self {
+        let _ = SUSPENDED.try_with(|suspended| suspended.borrow_mut().push(data));
+        Self(())
+    }
+}
+
+impl Drop for Suspended {
+    fn drop(&mut self) {
+        let _ = SUSPENDED.try_with(|suspended| suspended.borrow_mut().pop());
+    }
+}
+
+/// Whether a run loop of the pool is suspended further up on this stack: perhaps in the middle of a task.
+pub(crate) fn is_suspended(pool: &Pool) -> bool {
+    SUSPENDED.try_with(|suspended| suspended.borrow().contains(&pool.data())).unwrap_or(false)
 }
 
 /// Makes `pool` the current one where no run loop says otherwise.

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::pool::{Pool, PoolRef};
+use crate::context;
 use crate::primitive::deque::Steal;
 use crate::primitive::sync::{Condvar, Mutex};
 use crate::task::{self, Id, ToShutdown};
@@ -37,12 +38,13 @@ pub(crate) fn drop_tasks(pool: &Pool, deadline: Instant) -> Vec<Left> {
 /// waited for until the deadline, unless the caller is part of it. Returns the tasks that were left.
 pub(crate) fn clear(pool: &Pool, deadline: Option<Instant>) -> Vec<Left> {
     let own = task::try_id();
+    let is_part = context::is_suspended(pool);
     let mut left = drop_tasks(pool, Instant::now() + FOREIGN_WAKES);
     pool.close_drivers();
     loop {
         left.retain(|task| Some(task.id) != own);
         let now = Instant::now();
-        if left.is_empty() || deadline.is_some_and(|deadline| now >= deadline) {
+        if left.is_empty() || is_part || deadline.is_some_and(|deadline| now >= deadline) {
             return left;
         }
         let soon = now + FOREIGN_WAKES;
