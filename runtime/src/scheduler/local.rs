@@ -26,6 +26,12 @@ pub(crate) struct Local {
     pub(crate) searching: Cell<bool>,
     /// Whether the worker has run nothing since it was parked or searched.
     pub(crate) fresh: Cell<bool>,
+    /// The poll after which the worker last looked at the clock.
+    pub(super) maintained: Cell<u32>,
+    /// How many polls after that it does so again.
+    pub(super) polls_to_maintain: Cell<u32>,
+    /// Whether the injector has its turn next, out of turn.
+    pub(super) injector_due: Cell<bool>,
     /// How many tasks in a row came from the next-task slot.
     next_task_run: Cell<u32>,
     pub(super) stopwatch: Stopwatch,
@@ -47,6 +53,9 @@ impl Local {
             tick: Cell::new(0),
             searching: Cell::new(false),
             fresh: Cell::new(true),
+            maintained: Cell::new(0),
+            polls_to_maintain: Cell::new(pool.config.event_interval),
+            injector_due: Cell::new(false),
             next_task_run: Cell::new(0),
             stopwatch: Stopwatch::new(now),
             watch: super::sentinel::Watch::new(others, now),

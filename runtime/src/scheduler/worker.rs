@@ -9,6 +9,7 @@ use super::remote::Remote;
 use crossbeam_utils::CachePadded;
 
 use crate::executor::Runnable;
+use crate::primitive::sync::atomic::Ordering;
 use crate::primitive::thread::yield_now;
 use crate::reactor::Reactor;
 use crate::{coop, frame};
@@ -16,18 +17,18 @@ use crate::{coop, frame};
 impl Local {
     /// Runs tasks until the pool is closed.
     pub(crate) fn run_worker(&self) {
-        let event_interval = self.pool.config.event_interval;
         let queue_interval = self.pool.config.queue_interval;
         self.begin(Instant::now());
         while !self.pool.is_closed() {
-            let runnable = if self.tick.get().is_multiple_of(queue_interval) {
+            let runnable = if self.tick.get().is_multiple_of(queue_interval) || self.injector_due.take() {
                 self.pop_injector().or_else(|| self.pop())
             } else {
                 self.pop().or_else(|| self.pop_injector())
             };
             match runnable.or_else(|| self.search()) {
                 Some(runnable) => {
-                    if self.run_found(runnable).is_multiple_of(event_interval) {
+                    let tick = self.run_found(runnable);
+                    if tick.wrapping_sub(self.maintained.get()) >= self.polls_to_maintain.get() {
                         self.maintain();
                     }
                 }
@@ -97,6 +98,11 @@ impl Local {
         let now = Instant::now();
         let remote = self.remote();
         self.stopwatch.lap(now, self.tick.get(), remote);
+        // With long polls, so many of them as the interval says would take too long.
+        let affordable = LONGEST_WAIT_NS / remote.poll_ns.load(Ordering::Relaxed).max(1);
+        self.polls_to_maintain.set(affordable.clamp(1, self.pool.config.event_interval));
+        self.injector_due.set(affordable < self.pool.config.queue_interval);
+        self.maintained.set(self.tick.get());
         if let Some(timers) = remote.timers() {
             timers.process(now);
         }
@@ -129,6 +135,7 @@ impl Local {
     /// Starts a busy stretch.
     fn begin(&self, now: Instant) {
         self.stopwatch.start(now, self.tick.get());
+        self.maintained.set(self.tick.get());
         self.remote().publish_turn(self.pool.started_at, now);
         self.fresh.set(true);
     }
@@ -196,3 +203,6 @@ impl Local {
         }
     }
 }
+
+/// Where polls are long, a busy worker looks at the clock, its sockets and the injector about this often.
+const LONGEST_WAIT_NS: u32 = 2_000_000;
