@@ -1,5 +1,5 @@
 //! A runtime that is shut down, at whatever moment, drops each of its futures and outputs once: parked, queued, running,
-//! asleep in a timer, waiting for a blocking call.
+//! asleep in a timer, waiting for a socket or a blocking call.
 
 mod support;
 
@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use support::{Census, Counted, Pend, Random, burn, runtime, stress, wait_until};
 use tress::Handle;
+use tress::net::{TcpListener, TcpStream};
 use tress::task::{JoinHandle, spawn_blocking, yield_now};
 use tress::time::sleep;
 
@@ -16,8 +17,9 @@ use tress::time::sleep;
 async fn live(mut random: Random, counted: Counted, census: Census, depth: usize) -> Counted {
     let _counted = counted;
     for _ in 0..1 + random.below(3) {
-        match random.below(9) {
+        match random.below(10) {
             0 => std::future::pending().await,
+            8 if random.once_in(4) => drop(talk(&mut random).await),
             1 => sleep(Duration::from_micros(random.below(2000) as u64)).await,
             2 => sleep(Duration::from_secs(3600)).await,
             3 => yield_now().await,
@@ -40,6 +42,22 @@ async fn live(mut random: Random, counted: Counted, census: Census, depth: usize
         }
     }
     census.count()
+}
+
+/// Sockets that say a little, or wait for what nobody says.
+async fn talk(random: &mut Random) -> std::io::Result<()> {
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    let (client, server) = tress::try_join!(TcpStream::connect(listener.local_addr()?), async {
+        Ok(listener.accept().await?.0)
+    })?;
+    client.write_all(b"a").await?;
+    server.read_exact(&mut [0]).await?;
+    match random.below(4) {
+        0 => drop(server.read(&mut [0]).await?),
+        1 => drop(listener.accept().await?),
+        _ => {}
+    }
+    Ok(())
 }
 
 fn spawn(random: &mut Random, census: &Census, depth: usize) -> JoinHandle<Counted> {
