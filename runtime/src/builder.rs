@@ -5,7 +5,7 @@ use std::io;
 use std::time::Duration;
 
 use crate::Runtime;
-use crate::primitive::sync::Arc;
+use crate::primitive::sync::PlainArc;
 use crate::scheduler::{Config, Hooks};
 
 /// Sets up a [`Runtime`].
@@ -27,7 +27,7 @@ use crate::scheduler::{Config, Hooks};
 pub struct Builder {
     workers: Option<usize>,
     pin: bool,
-    thread_name: Arc<dyn Fn(usize) -> String + Send + Sync>,
+    thread_name: PlainArc<dyn Fn(usize) -> String + Send + Sync>,
     stack_size: Option<usize>,
     queue_interval: u32,
     event_interval: u32,
@@ -43,7 +43,7 @@ impl Builder {
         Self {
             workers: None,
             pin: false,
-            thread_name: Arc::new(|index| format!("tress-worker-{index}")),
+            thread_name: PlainArc::new(|index| format!("tress-worker-{index}")),
             stack_size: None,
             queue_interval: 61,
             event_interval: 31,
@@ -77,7 +77,7 @@ impl Builder {
 
     /// What each worker is called, by its number.
     pub fn thread_name_fn(mut self, name: impl Fn(usize) -> String + Send + Sync + 'static) -> Self {
-        self.thread_name = Arc::new(name);
+        self.thread_name = PlainArc::new(name);
         self
     }
 
@@ -119,25 +119,25 @@ impl Builder {
 
     /// Called by each worker when it starts.
     pub fn on_thread_start(mut self, f: impl Fn() + Send + Sync + 'static) -> Self {
-        self.hooks.on_start = Some(Arc::new(f));
+        self.hooks.on_start = Some(PlainArc::new(f));
         self
     }
 
     /// Called by each worker when it ends.
     pub fn on_thread_stop(mut self, f: impl Fn() + Send + Sync + 'static) -> Self {
-        self.hooks.on_stop = Some(Arc::new(f));
+        self.hooks.on_stop = Some(PlainArc::new(f));
         self
     }
 
     /// Called by a worker before it goes to sleep. It must not use the runtime.
     pub fn on_thread_park(mut self, f: impl Fn() + Send + Sync + 'static) -> Self {
-        self.hooks.on_park = Some(Arc::new(f));
+        self.hooks.on_park = Some(PlainArc::new(f));
         self
     }
 
     /// Called by a worker after it has slept. It must not use the runtime.
     pub fn on_thread_unpark(mut self, f: impl Fn() + Send + Sync + 'static) -> Self {
-        self.hooks.on_unpark = Some(Arc::new(f));
+        self.hooks.on_unpark = Some(PlainArc::new(f));
         self
     }
 

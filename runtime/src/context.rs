@@ -10,9 +10,10 @@ use std::marker::PhantomData;
 use std::num::NonZeroUsize;
 use std::ptr::{self, NonNull};
 
-use crate::executor::{Reason, Runnable};
+use crate::executor::{ExecutorRef, Reason, Runnable};
 use crate::primitive::sync::Arc;
 use crate::primitive::sync::atomic::Ordering;
+use crate::primitive::thread::thread_local;
 use crate::reactor::Reactor;
 use crate::scheduler::{Local, Parker, Pool, PoolRef};
 use crate::time::TimeDriver;
@@ -106,7 +107,7 @@ pub(crate) fn suspend<R>(f: impl FnOnce() -> R) -> R {
     let Some(pool) = own else { return f() };
     let budget = crate::coop::enter(None);
     // What was the current runtime stays it, be it the loop's or one that was entered since.
-    let current_pool = with_pool(|pool| pool.map(PoolRef::clone)).unwrap_or_else(|| PoolRef::clone(&pool));
+    let current_pool = with_pool(|pool| pool.cloned()).unwrap_or_else(|| PoolRef::clone(&pool));
     let suspended = Suspended::push(pool.data());
     let entered = enter(current_pool);
     LOOP.with(|cell| cell.set(ptr::null()));
@@ -269,13 +270,13 @@ pub(crate) fn task_spawned(pool: &Pool) {
 
 /// Counts a task that has ended.
 #[inline]
-pub(crate) fn task_completed(data: NonNull<()>) {
+pub(crate) fn task_completed(executor: &ExecutorRef) {
+    let data = executor.data();
     with_loop(|run_loop| match run_loop.filter(|run_loop| run_loop.data == data).and_then(RunLoop::local) {
         Some(local) => local.remote().counters.completed.add(1),
         None => {
-            // SAFETY: the task that is ending has not been completed yet, so its pool is alive (see `PoolOwner`).
-            let pool = unsafe { data.cast::<Pool>().as_ref() };
-            pool.foreign_completed.fetch_add(1, Ordering::Relaxed);
+            // SAFETY: the task that is ending has not been completed yet, so its executor is alive (see `PoolOwner`).
+            unsafe { executor.count_completed() }
         }
     });
 }
@@ -325,6 +326,6 @@ pub(crate) fn reactor_of(pool: &PoolRef) -> Arc<Reactor> {
 pub(crate) fn current_time_driver() -> Option<Arc<TimeDriver>> {
     with_pool(|pool| {
         let pool = pool?;
-        pool.workers()[suitable_worker(pool)].timers().map(Arc::clone)
+        pool.workers()[suitable_worker(pool)].timers().cloned()
     })
 }

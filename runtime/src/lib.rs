@@ -2,6 +2,11 @@
 //!
 //! Users depend on the crate `tress`, which re-exports what is public here.
 
+#![cfg_attr(
+    tress_loom,
+    allow(dead_code, reason = "threads, selectors and pools of memory are left out of models")
+)]
+
 mod blocking;
 mod builder;
 mod containment;

@@ -19,6 +19,8 @@ pub(crate) struct ExecutorRef {
 pub(crate) struct ExecutorVtable {
     /// Takes a runnable in order to run it soon.
     pub(crate) schedule: unsafe fn(NonNull<()>, Runnable, Reason),
+    /// Counts a task that is ending on a thread that runs nothing of this executor.
+    pub(crate) count_completed: unsafe fn(NonNull<()>),
 }
 
 // SAFETY: `ExecutorRef::new` requires that the executor may be used from any thread.
@@ -31,7 +33,7 @@ impl ExecutorRef {
     ///
     /// # Safety
     ///
-    /// `schedule` of the table may be called with `data` from any thread.
+    /// The functions of the table may be called with `data` from any thread.
     pub(crate) const unsafe fn new(data: NonNull<()>, vtable: &'static ExecutorVtable) -> Self {
         Self { data, vtable }
     }
@@ -51,6 +53,17 @@ impl ExecutorRef {
     pub(crate) unsafe fn schedule(&self, runnable: Runnable, reason: Reason) {
         // SAFETY: the caller keeps the executor alive; the table belongs to the data (see `new`).
         unsafe { (self.vtable.schedule)(self.data, runnable, reason) }
+    }
+
+    /// Counts a task that is ending on a thread that runs nothing of this executor.
+    ///
+    /// # Safety
+    ///
+    /// The executor is alive until the call returns.
+    #[cold]
+    pub(crate) unsafe fn count_completed(&self) {
+        // SAFETY: the caller keeps the executor alive; the table belongs to the data (see `new`).
+        unsafe { (self.vtable.count_completed)(self.data) }
     }
 }
 

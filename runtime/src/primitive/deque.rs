@@ -58,6 +58,9 @@ mod stand_in {
         pub(crate) fn len(&self) -> usize {
             self.0.lock().len()
         }
+        pub(crate) fn steal(&self) -> Steal<T> {
+            self.0.lock().pop_front().map_or(Steal::Empty, Steal::Success)
+        }
         pub(crate) fn steal_batch_and_pop(&self, to: &Worker<T>) -> Steal<T> {
             let stolen: Vec<T> = {
                 let mut from = self.0.lock();

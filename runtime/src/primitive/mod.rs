@@ -4,8 +4,11 @@
 //! protocol of this crate can be explored by a model.
 
 pub(crate) mod cell;
+pub(crate) mod clock;
 pub(crate) mod deque;
 pub(crate) mod epoch;
+#[cfg(all(test, tress_loom))]
+pub(crate) mod explore;
 pub(crate) mod hint;
 pub(crate) mod sync;
 pub(crate) mod thread;

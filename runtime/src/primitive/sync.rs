@@ -8,6 +8,10 @@ pub(crate) use loom::sync::Arc;
 #[cfg(not(tress_loom))]
 pub(crate) use plain::Arc;
 
+/// Std's `Arc`, also under loom: for what no protocol depends on, and for unsized values, which loom's cannot hold.
+#[expect(clippy::disallowed_types, reason = "this is the alias that the lint points to")]
+pub(crate) type PlainArc<T> = std::sync::Arc<T>;
+
 pub(crate) mod atomic {
     //! Atomic integers and fences.
     #[cfg(not(tress_loom))]
@@ -46,7 +50,10 @@ use std::sync::TryLockError;
 
 /// A mutual exclusion lock that ignores poisoning.
 #[derive(Debug, Default)]
-#[expect(clippy::disallowed_types, reason = "this is the wrapper that the lint points to")]
+#[cfg_attr(
+    not(tress_loom),
+    expect(clippy::disallowed_types, reason = "this is the wrapper that the lint points to")
+)]
 pub(crate) struct Mutex<T>(imp::Mutex<T>);
 
 impl<T> Mutex<T> {
@@ -91,7 +98,10 @@ impl<T> Mutex<T> {
 
 /// A condition variable for [`Mutex`].
 #[derive(Debug, Default)]
-#[expect(clippy::disallowed_types, reason = "this is the wrapper that the lint points to")]
+#[cfg_attr(
+    not(tress_loom),
+    expect(clippy::disallowed_types, reason = "this is the wrapper that the lint points to")
+)]
 pub(crate) struct Condvar(imp::Condvar);
 
 impl Condvar {

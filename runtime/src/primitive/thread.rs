@@ -1,6 +1,20 @@
 //! Threads, as std's or loom's.
 
 #[cfg(tress_loom)]
+pub(crate) use self::stand_in::thread_local;
+#[cfg(tress_loom)]
 pub(crate) use loom::thread::yield_now;
 #[cfg(not(tress_loom))]
-pub(crate) use std::thread::yield_now;
+pub(crate) use std::{thread::yield_now, thread_local};
+
+#[cfg(tress_loom)]
+mod stand_in {
+    /// Loom's does not know `const`.
+    macro_rules! modelled {
+        ($($(#[$attribute:meta])* static $name:ident: $type:ty = const { $value:expr };)*) => {
+            $(loom::thread_local! { $(#[$attribute])* static $name: $type = $value })*
+        };
+    }
+
+    pub(crate) use modelled as thread_local;
+}

@@ -96,7 +96,7 @@ fn wake_all(waiting: Vec<Waker>) {
 }
 
 /// From this length on a list may have more remains than waiters. Never in a model, which has no clock.
-const PURGE_LENGTH: usize = if cfg!(tress_loom) { usize::MAX } else { 16 };
+const PURGE_LENGTH: usize = if cfg!(tress_loom) { usize::MAX / 2 } else { 16 };
 
 /// How often a list is woken at most, however many come.
 pub(super) const PURGE_INTERVAL: Duration = Duration::from_millis(100);

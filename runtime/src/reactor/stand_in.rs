@@ -78,27 +78,32 @@ impl Reactor {
 }
 
 impl Driver<'_> {
-    /// Waits for an event or an unpark. There is no time in a model: with a deadline it only looks.
+    /// Waits for an event or an unpark. There is no time in a model: with a deadline it only looks, and a nap, whose end
+    /// must not be what saves a wake, never ends.
     pub(crate) fn wait(
         &mut self,
         events: &mut Events,
         deadline: Option<Instant>,
-        nap: Option<Duration>,
+        _nap: Option<Duration>,
     ) -> io::Result<()> {
+        self.take(events, deadline.is_some());
+        Ok(())
+    }
+
+    /// Takes what is there.
+    pub(crate) fn look(&mut self, events: &mut Events) -> io::Result<()> {
+        self.take(events, true);
+        Ok(())
+    }
+
+    fn take(&self, events: &mut Events, looks: bool) {
         let mut pending = self.reactor.pending.lock();
-        let looks = deadline.is_some() || nap.is_some();
         while !looks && pending.events.is_empty() && !pending.unparked {
             pending = self.reactor.arrived.wait(pending);
         }
         events.0 = std::mem::take(&mut pending);
         // As with a selector: who only looks leaves the unpark to who waits.
         pending.unparked = events.0.unparked && looks;
-        Ok(())
-    }
-
-    /// Takes what is there.
-    pub(crate) fn look(&mut self, events: &mut Events) -> io::Result<()> {
-        self.wait(events, None, Some(Duration::ZERO))
     }
 }
 

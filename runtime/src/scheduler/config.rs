@@ -4,10 +4,10 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::containment::contain_panic;
-use crate::primitive::sync::Arc;
+use crate::primitive::sync::PlainArc;
 
 /// A function that the pool calls at some moment of a thread's life.
-pub(crate) type Hook = Arc<dyn Fn() + Send + Sync>;
+pub(crate) type Hook = PlainArc<dyn Fn() + Send + Sync>;
 
 /// The settings of a pool, checked by the builder.
 ///

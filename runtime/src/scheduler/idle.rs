@@ -141,6 +141,12 @@ impl Idle {
         self.sleepers[word].load(Ordering::Relaxed) & bit != 0
     }
 
+    /// The count of searchers.
+    #[cfg(all(test, tress_loom))]
+    pub(super) fn searchers(&self) -> usize {
+        self.searching.load(Ordering::Relaxed)
+    }
+
     /// Clears one bit, the lowest that can be had: light load stays on few workers.
     fn claim_bit(&self) -> Option<usize> {
         for (index, word) in self.sleepers.iter().enumerate() {

@@ -6,6 +6,7 @@ use std::time::Instant;
 use super::pool::PoolRef;
 use super::remote::Remote;
 use crate::executor::{Reason, Runnable};
+use crate::primitive::clock;
 use crate::primitive::deque::{Steal, Worker as Deque};
 use crate::primitive::hint::spin_loop;
 use crate::primitive::sync::atomic::Ordering;
@@ -44,7 +45,7 @@ const NEXT_TASK_CAP: u32 = 3;
 
 impl Local {
     pub(crate) fn new(pool: PoolRef, index: usize, queue: Deque<Runnable>) -> Self {
-        let now = Instant::now();
+        let now = clock::now();
         let others = pool.remotes.len();
         Self {
             index,

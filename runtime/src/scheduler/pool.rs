@@ -16,9 +16,9 @@ use crate::blocking::BlockingPool;
 use crate::context;
 use crate::executor::{ExecutorRef, ExecutorVtable, Reason, Runnable};
 use crate::primitive::deque::{Injector, Steal, Worker as Deque};
-use crate::primitive::epoch;
 use crate::primitive::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering, fence};
 use crate::primitive::sync::{Arc, Mutex};
+use crate::primitive::{clock, epoch};
 
 /// How many threads can be in `block_on` of one runtime as workers; further ones wait without taking part.
 pub(crate) const GUESTS: usize = 8;
@@ -49,8 +49,8 @@ pub(crate) struct Pool {
     pub(crate) started_at: Instant,
 }
 
-static VTABLE: ExecutorVtable = ExecutorVtable { schedule };
-static BLOCKING_VTABLE: ExecutorVtable = ExecutorVtable { schedule: schedule_blocking };
+static VTABLE: ExecutorVtable = ExecutorVtable { schedule, count_completed };
+static BLOCKING_VTABLE: ExecutorVtable = ExecutorVtable { schedule: schedule_blocking, count_completed };
 
 impl Pool {
     pub(crate) fn new(
@@ -73,7 +73,7 @@ impl Pool {
             closed: AtomicBool::new(false),
             foreign_spawned: AtomicU64::new(0),
             foreign_completed: AtomicU64::new(0),
-            started_at: Instant::now(),
+            started_at: clock::now(),
         }
     }
 
@@ -132,7 +132,7 @@ impl Pool {
     /// saturated, new ones go to whoever has most time.
     pub(crate) fn worker_for_socket(&self, near: usize) -> usize {
         let workers = self.workers();
-        let now = Instant::now();
+        let now = clock::now();
         let load = |index: usize| {
             let remote = &workers[index];
             let is_old = remote.since_turn(self.started_at, now) > LOAD_IS_OLD;
@@ -187,7 +187,7 @@ impl Pool {
     pub(crate) fn call_helper(&self) {
         if let Some(worker) = self.idle.claim_one() {
             let remote = &self.remotes[worker];
-            remote.called_at.store(self.nanos(Instant::now()), Ordering::Relaxed);
+            remote.called_at.store(self.nanos(clock::now()), Ordering::Relaxed);
             remote.unpark();
         }
     }
@@ -267,6 +267,12 @@ unsafe fn schedule_blocking(pool: NonNull<()>, runnable: Runnable, _reason: Reas
     unsafe { pool.cast::<Pool>().as_ref() }.blocking.push(runnable, pool.addr());
 }
 
+/// Counts a task that ends on a thread that is no worker of the pool.
+unsafe fn count_completed(pool: NonNull<()>) {
+    // SAFETY: the caller keeps the pool alive (see `ExecutorRef::count_completed`).
+    unsafe { pool.cast::<Pool>().as_ref() }.foreign_completed.fetch_add(1, Ordering::Relaxed);
+}
+
 /// Owns a pool: held by the runtime, its handles and its threads, never by tasks.
 ///
 /// When the last of them is gone, nothing can be spawned any more; the tasks that are left are dropped. The memory
@@ -307,7 +313,7 @@ impl Drop for PoolOwner {
         self.close();
         self.close_drivers();
         let remains = Remains(self.pool);
-        if super::shutdown::drop_tasks(self, Instant::now()).is_empty() {
+        if super::shutdown::drop_tasks(self, clock::now()).is_empty() {
             return remains.retire();
         }
         // A task is in the middle of something: perhaps this very drop is part of its own, or a foreign thread is
@@ -329,7 +335,7 @@ impl Remains {
         loop {
             // SAFETY: the pool is freed by `retire` only.
             let pool = unsafe { self.0.as_ref() };
-            if super::shutdown::drop_tasks(pool, Instant::now() + LOAD_IS_OLD).is_empty() {
+            if super::shutdown::drop_tasks(pool, clock::now() + LOAD_IS_OLD).is_empty() {
                 return self.retire();
             }
         }

@@ -15,6 +15,7 @@ use super::idle::Idle;
 use super::local::Local;
 use super::pool::Pool;
 use crate::executor::Reason;
+use crate::primitive::clock;
 use crate::primitive::sync::atomic::{AtomicUsize, Ordering, fence};
 
 /// Who holds the watch.
@@ -155,7 +156,7 @@ impl Local {
         if !self.keeps_watch() {
             (timers, None)
         } else if self.watch.stuck.get() {
-            let soon = Instant::now() + self.period();
+            let soon = clock::now() + self.period();
             (Some(timers.map_or(soon, |timers| timers.min(soon))), None)
         } else {
             (timers, Some(self.period()))
@@ -163,7 +164,7 @@ impl Local {
     }
 
     /// Whether this worker, which is about to park, keeps watch.
-    fn keeps_watch(&self) -> bool {
+    pub(super) fn keeps_watch(&self) -> bool {
         let sentinel = &self.pool.sentinel;
         let idle = &self.pool.idle;
         let now = self.stopwatch.last_lap();
@@ -182,6 +183,13 @@ impl Local {
             self.watch.ran_at.set(now);
         }
         true
+    }
+
+    /// Makes this worker a holder of the watch that has not seen anybody run for long.
+    #[cfg(all(test, tress_loom))]
+    pub(super) fn hold_quiet_watch(&self) {
+        assert!(self.pool.sentinel.take(self.index, &self.pool.idle));
+        self.watch.ran_at.set(clock::now() - LINGER);
     }
 
     /// Looks after the others if this worker holds the watch and it is time.

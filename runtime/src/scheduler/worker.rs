@@ -9,6 +9,7 @@ use super::remote::Remote;
 use crossbeam_utils::CachePadded;
 
 use crate::executor::Runnable;
+use crate::primitive::clock;
 use crate::primitive::sync::atomic::Ordering;
 use crate::primitive::thread::yield_now;
 use crate::reactor::Reactor;
@@ -18,7 +19,7 @@ impl Local {
     /// Runs tasks until the pool is closed.
     pub(crate) fn run_worker(&self) {
         let queue_interval = self.pool.config.queue_interval;
-        self.begin(Instant::now());
+        self.begin(clock::now());
         while !self.pool.is_closed() {
             let runnable = if self.tick.get().is_multiple_of(queue_interval) || self.injector_due.take() {
                 self.pop_injector().or_else(|| self.pop())
@@ -95,7 +96,7 @@ impl Local {
     #[cold]
     fn maintain(&self) {
         coop::lift();
-        let now = Instant::now();
+        let now = clock::now();
         let remote = self.remote();
         self.stopwatch.lap(now, self.tick.get(), remote);
         // With long polls, so many of them as the interval says would take too long.
@@ -144,7 +145,7 @@ impl Local {
     fn park(&self) {
         // Wakers and hooks of others are called outside any task.
         coop::lift();
-        let now = Instant::now();
+        let now = clock::now();
         let remote = self.remote();
         self.stopwatch.lap(now, self.tick.get(), remote);
         frame::flush();
@@ -183,7 +184,7 @@ impl Local {
             remote.parker.finish();
         }
         self.leave_sleepers();
-        let now = Instant::now();
+        let now = clock::now();
         self.begin(now);
         self.pool.helper_came(remote, now);
         if waited {

@@ -40,6 +40,12 @@ impl AbortHandle {
         Self { task }
     }
 
+    /// The task itself, for as long as the handle holds it.
+    #[cfg(all(test, tress_loom))]
+    pub(super) fn raw(&self) -> RawTask {
+        self.task
+    }
+
     /// Asks for the task to be dropped at its next await.
     pub fn abort(&self) {
         self.task.abort();

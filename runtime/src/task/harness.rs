@@ -192,7 +192,7 @@ unsafe fn finish<F: Future>(task: RawTask, output: Result<F::Output, JoinError>)
     };
     // SAFETY: as above.
     unsafe { TaskCell::<F>::with_stage(task.as_ptr(), put) };
-    context::task_completed(task.executor_data());
+    context::task_completed(task.executor());
     let mut outcome = task.state().transition_to_complete(false);
     if outcome == ToComplete::DropOutput {
         // Nobody is left to be told of a panic in the drop of an output that nobody wanted.

@@ -7,7 +7,7 @@ use std::task::Waker;
 use super::header::{TaskHeader, TaskVtable};
 use super::state::{State, ToScheduled, ToShutdown};
 use super::{Id, context};
-use crate::executor::{Reason, Runnable};
+use crate::executor::{ExecutorRef, Reason, Runnable};
 use crate::primitive::epoch;
 
 /// A pointer to a task's frame. Copying it does not count; whoever uses it holds a reference in one of the ways that
@@ -52,6 +52,11 @@ impl RawTask {
     pub(super) fn vtable(&self) -> &'static TaskVtable {
         // SAFETY: tasks are made with the address of a whole `TaskVtable`, of which the runnable's is the first field.
         unsafe { self.header().head.vtable.cast::<TaskVtable>().as_ref() }
+    }
+
+    #[inline]
+    pub(super) fn executor(&self) -> &ExecutorRef {
+        &self.header().executor
     }
 
     /// The address that tells which executor the task belongs to.
@@ -108,7 +113,7 @@ impl RawTask {
         // SAFETY: the task is scheduled: it stays alive until the runnable is run or cancelled, and this is the only
         // one, since only one transition from idle to scheduled succeeds.
         let runnable = unsafe { Runnable::from_raw(self.0.cast()) };
-        let executor = self.header().executor;
+        let executor = *self.executor();
         // SAFETY: callers hold an `ExecutorAlive` that is older than the transition, or run on the executor.
         unsafe { executor.schedule(runnable, reason) };
     }
