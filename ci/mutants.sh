@@ -1,0 +1,107 @@
+#!/usr/bin/env bash
+# Breaks the code on purpose, in each of the ways that ci/mutants keeps, and checks that a test sees it:
+#
+#   bash ci/mutants.sh [--list] [word…]
+#
+# With words, only the variants whose name contains one of them. A variant is a patch; its first line is
+#
+#   Test: path::of::the::test
+#
+# and the lines before the diff say what it breaks. A test in a `model` is run under loom, any other as it is. A patch
+# that does not apply, code that does not compile, and a test that passes or is not there are failures of this script.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+source ci/lib.sh
+
+list=false
+words=()
+for argument in "$@"; do
+    if [[ "$argument" == --list ]]; then list=true; else words+=("$argument"); fi
+done
+
+# The patches that the words choose.
+chosen() {
+    local patch word
+    for patch in "$PWD"/ci/mutants/*.patch; do
+        [[ ${#words[@]} -eq 0 ]] && echo "$patch"
+        for word in ${words[@]+"${words[@]}"}; do
+            [[ "$(basename "$patch")" == *"$word"* ]] && echo "$patch" && break
+        done
+    done
+    true
+}
+
+test_of() {
+    sed -n '1s/^Test: //p' "$1"
+}
+
+mapfile -t patches < <(chosen)
+[[ ${#patches[@]} -gt 0 ]] || fail "no variant is called like that"
+if $list; then
+    for patch in "${patches[@]}"; do
+        printf '%-44s %s\n' "$(basename "$patch" .patch)" "$(test_of "$patch")"
+    done
+    exit
+fi
+
+# A copy in a fixed place, so that what has been built there is of use next time.
+tree="$(target_dir)/mutants"
+log="$tree/target/log"
+mkdir -p "$tree/target"
+find "$tree" -mindepth 1 -maxdepth 1 ! -name target -exec rm -r {} +
+git ls-files -z --cached --others --exclude-standard |
+    tar --create --null --files-from=- --ignore-failed-read |
+    tar --extract --touch --directory "$tree"
+cd "$tree"
+
+# One crate is built over and over.
+export CARGO_INCREMENTAL=1 CARGO_TERM_COLOR=never CARGO_TARGET_DIR="$tree/target"
+
+# Runs cargo for a test, under loom if it is a model: time limit in seconds, test, arguments.
+cargo_for() {
+    local limit=$1 test=$2
+    shift 2
+    if [[ "$test" == *::model::* ]]; then
+        timeout --kill-after=5 "$limit" cargo loom --quiet "$@"
+    else
+        timeout --kill-after=5 "$limit" cargo test --quiet --package tress-runtime --lib "$@"
+    fi
+}
+
+survivors=0
+complain() {
+    echo "  FAILED: $1"
+    sed 's/^/    /' "$log" | tail -n 20
+    survivors=$((survivors + 1))
+}
+
+for patch in "${patches[@]}"; do
+    test=$(test_of "$patch")
+    begun=$SECONDS
+    code=0
+    : > "$log"
+    if [[ -z "$test" ]]; then
+        complain "$(basename "$patch") names no test"
+        continue
+    fi
+    if ! git apply "$patch" 2> "$log"; then
+        complain "$(basename "$patch") does not apply"
+        continue
+    fi
+    if ! cargo_for 600 "$test" --no-run > "$log" 2>&1; then
+        complain "$(basename "$patch") does not compile"
+    else
+        cargo_for 120 "$test" -- --exact "$test" > "$log" 2>&1 || code=$?
+        if [[ $code -eq 0 ]]; then
+            complain "$(basename "$patch") is not seen by $test"
+        elif [[ $code -ge 124 && "$test" == *::model::* ]]; then
+            complain "$(basename "$patch") is not seen by $test in time"
+        else
+            printf '%4d s  %-44s seen by %s\n' $((SECONDS - begun)) "$(basename "$patch" .patch)" "$test"
+        fi
+    fi
+    git apply --reverse "$patch"
+done
+
+[[ $survivors -eq 0 ]] || fail "$survivors of ${#patches[@]} variants were not seen"
+echo "${#patches[@]} variants were seen"
