@@ -1,7 +1,9 @@
 #!/usr/bin/env bash
 # Breaks the code on purpose, in each of the ways that ci/mutants keeps, and checks that a test sees it:
 #
-#   bash ci/mutants.sh [--list] [word…]
+#   bash ci/mutants.sh [--list | --check] [word…]
+#
+# It takes some twenty seconds for each. `--check` only sees that each variant still applies and that its test is there.
 #
 # With words, only the variants whose name contains one of them. A variant is a patch; its first line is
 #
@@ -14,9 +16,14 @@ cd "$(dirname "$0")/.."
 source ci/lib.sh
 
 list=false
+check=false
 words=()
 for argument in "$@"; do
-    if [[ "$argument" == --list ]]; then list=true; else words+=("$argument"); fi
+    case $argument in
+        --list) list=true ;;
+        --check) check=true ;;
+        *) words+=("$argument") ;;
+    esac
 done
 
 # The patches that the words choose.
@@ -44,6 +51,23 @@ if $list; then
     exit
 fi
 
+if $check; then
+    bad=0
+    for patch in "${patches[@]}"; do
+        name=$(test_of "$patch")
+        if ! git apply --check "$patch"; then
+            echo "$(basename "$patch") does not apply"
+            bad=1
+        elif [[ -z "$name" ]] || ! git grep -qw "fn ${name##*::}" -- runtime/src; then
+            echo "$(basename "$patch") names no test: $name"
+            bad=1
+        fi
+    done
+    ((bad == 0)) || exit 1
+    echo "${#patches[@]} variants apply"
+    exit
+fi
+
 # A copy in a fixed place, so that what has been built there is of use next time.
 tree="$(target_dir)/mutants"
 log="$tree/target/log"
@@ -54,18 +78,21 @@ git ls-files -z --cached --others --exclude-standard |
     tar --extract --touch --directory "$tree"
 cd "$tree"
 
+# The copy is no part of a repository: inside one that ignores it, `git apply` would change nothing, and not say so.
+export GIT_CEILING_DIRECTORIES
+GIT_CEILING_DIRECTORIES=$(dirname "$tree")
 # One crate is built over and over.
 export CARGO_INCREMENTAL=1 CARGO_TERM_COLOR=never CARGO_TARGET_DIR="$tree/target"
 
 # Runs cargo for a test, under loom if it is a model: time limit in seconds, test, arguments.
 cargo_for() {
-    local limit=$1 test=$2
+    local limit=$1 test=$2 model=()
     shift 2
     if [[ "$test" == *::model::* ]]; then
-        timeout --kill-after=5 "$limit" cargo loom --quiet "$@"
-    else
-        timeout --kill-after=5 "$limit" cargo test --quiet --package tress-runtime --lib "$@"
+        # What `cargo loom` is. Not by that name: cargo would read the alias twice, here and in the folder that this copy is in.
+        model=(--profile loom --config "build.rustflags=['--cfg', 'tress_loom']" --target-dir target/loom)
     fi
+    timeout --kill-after=5 "$limit" cargo test --quiet --package tress-runtime --lib ${model[@]+"${model[@]}"} "$@"
 }
 
 survivors=0
