@@ -12,6 +12,8 @@ target=x86_64-unknown-linux-gnu
 [[ "$(uname -sm)" == "Linux x86_64" ]] || skip "the sanitizers are run on x86_64 Linux"
 rustup run "$TRESS_NIGHTLY" rustc -V > /dev/null 2>&1 || skip "the sanitizers need $TRESS_NIGHTLY: run ci/tools.sh"
 
+# Looking up where a panic came from takes an instrumented standard library many seconds.
+export RUST_BACKTRACE=0
 export TRESS_STRESS_SECONDS="${TRESS_STRESS_SECONDS:-1}"
 
 # Each test of the pool, apart from those that measure time: a sanitizer slows everything down.
