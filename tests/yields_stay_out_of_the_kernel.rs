@@ -65,6 +65,6 @@ fn by_system_calls() {
     std::fs::remove_file(&calls).unwrap();
     let total = table.lines().find(|line| line.ends_with("total")).expect("the table has a sum");
     let total: u64 = total.split_whitespace().next().unwrap().parse().unwrap();
-    // A look at the reactor for each 61 polls, and what starting and ending takes.
-    assert!(total < YIELDS / 30, "{total} system calls in {YIELDS} yields:\n{table}");
+    // Looks at the reactor, some of them by the clock, which strace slows down; and what starting and ending takes.
+    assert!(total < YIELDS / 10, "{total} system calls in {YIELDS} yields:\n{table}");
 }
