@@ -30,8 +30,9 @@ use std::time::Duration;
 /// A queue that takes its owner longer than this is worth waking somebody for.
 ///
 /// Waking costs some microseconds on both sides, and a second reactor makes each request dearer; so light load stays
-/// where it is. What a queue takes is its length times the mean length of a poll.
-const HELP_BACKLOG: Duration = Duration::from_micros(250);
+/// where it is. What a queue takes is its length times the mean length of a poll. One batch of some dozens of requests, at
+/// several microseconds each, is no backlog: it is what one loop does between two looks.
+const HELP_BACKLOG: Duration = Duration::from_micros(1000);
 
 /// However late helpers have come before, a queue that takes its owner longer than this is worth calling one.
 const HELP_BACKLOG_MAX: Duration = Duration::from_micros(2_500);
