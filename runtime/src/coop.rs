@@ -54,6 +54,12 @@ pub(crate) fn enter(units: Option<u16>) -> RestoreBudget {
     )
 }
 
+/// Whether the limit is lifted.
+#[inline]
+pub(crate) fn is_unconstrained() -> bool {
+    BUDGET.try_with(|budget| budget.get() == UNCONSTRAINED).unwrap_or(true)
+}
+
 /// Tells whether the current task may still make progress in this poll.
 ///
 /// Always true outside a task.

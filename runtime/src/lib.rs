@@ -24,6 +24,7 @@ mod runtime;
 mod scheduler;
 pub mod task;
 pub mod time;
+mod tree;
 
 pub use self::builder::Builder;
 pub use self::error::ShutdownError;

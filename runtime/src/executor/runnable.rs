@@ -109,7 +109,6 @@ impl fmt::Debug for Runnable {
 
 impl Transfer {
     /// Hands `runnable` on; `requeue` is where it goes if nobody takes it.
-    #[expect(dead_code, reason = "frames that have parents will hand over through it")]
     pub(crate) fn new(runnable: Runnable, requeue: fn(Runnable)) -> Self {
         Self { runnable: Some(runnable), requeue }
     }

@@ -43,7 +43,6 @@ pub(crate) enum Kind {
     /// A task: its first word is an `AtomicUsize` for as long as the page exists, 0 meaning "nobody refers to it".
     Task = 0,
     /// Any other memory. Its first word belongs to its user.
-    #[cfg_attr(not(test), expect(dead_code, reason = "for boxed futures, which come with the frame tree"))]
     Raw = 1,
 }
 

@@ -2,15 +2,11 @@
 
 use std::future::Future;
 use std::pin::pin;
-#[expect(
-    clippy::disallowed_types,
-    reason = "std's Wake is defined for std's Arc; models do not go through here"
-)]
-use std::sync::Arc;
-use std::task::{Context, Poll, Wake, Waker};
-use std::thread::{self, Thread};
+use std::task::Poll;
+use std::thread;
 use std::time::Instant;
 
+use super::guest_root::{Driven, RootHandle};
 use super::local::Local;
 use super::pool::PoolRef;
 use crate::executor::Runnable;
@@ -18,46 +14,9 @@ use crate::primitive::deque::Worker as Deque;
 use crate::primitive::sync::atomic::Ordering;
 use crate::{context, coop, frame};
 
-/// Wakes the future that `block_on` drives.
-#[expect(
-    clippy::disallowed_types,
-    reason = "std's Wake is defined for std's Arc; models do not go through here"
-)]
-struct Root {
-    woken: std::sync::atomic::AtomicBool,
-    thread: Thread,
-}
-
-#[expect(
-    clippy::disallowed_types,
-    reason = "std's Wake is defined for std's Arc; models do not go through here"
-)]
-impl Wake for Root {
-    fn wake(self: Arc<Self>) {
-        self.wake_by_ref();
-    }
-
-    fn wake_by_ref(self: &Arc<Self>) {
-        if !self.woken.swap(true, Ordering::AcqRel) {
-            self.thread.unpark();
-        }
-    }
-}
-
-impl Root {
-    /// Consumes a wake.
-    fn take(&self) -> bool {
-        self.woken.load(Ordering::Relaxed) && self.woken.swap(false, Ordering::AcqRel)
-    }
-}
-
 /// Drives a future on the calling thread, and runs tasks of the pool while it waits.
-#[expect(
-    clippy::disallowed_types,
-    reason = "std's Wake is defined for std's Arc; models do not go through here"
-)]
 pub(crate) fn block_on<F: Future>(pool: &PoolRef, future: F) -> F::Output {
-    let root = Arc::new(Root { woken: std::sync::atomic::AtomicBool::new(true), thread: thread::current() });
+    let root = RootHandle::new();
     // The run loop deals out budgets; whoever called gets back what it had.
     let _budget = coop::enter(None);
     let queue = pool.guest_queues.lock().pop();
@@ -71,18 +30,12 @@ pub(crate) fn block_on<F: Future>(pool: &PoolRef, future: F) -> F::Output {
 }
 
 /// Drives the root without taking part in the pool's work, for want of a seat.
-#[expect(
-    clippy::disallowed_types,
-    reason = "std's Wake is defined for std's Arc; models do not go through here"
-)]
-fn run_standing<F: Future>(root: &Arc<Root>, future: F) -> F::Output {
-    let waker = Waker::from(Arc::clone(root));
-    let mut cx = Context::from_waker(&waker);
-    let mut future = pin!(future);
+fn run_standing<F: Future>(root: &RootHandle, future: F) -> F::Output {
+    let mut driven = pin!(Driven::new(root, future));
     loop {
-        if root.take() {
+        if root.is_woken() {
             coop::refill();
-            if let Poll::Ready(output) = future.as_mut().poll(&mut cx) {
+            if let Poll::Ready(output) = driven.as_mut().run() {
                 return output;
             }
         } else {
@@ -118,15 +71,9 @@ impl Drop for Seat {
 
 impl Local {
     /// Runs what this thread has queued until the root is ready. The root is dropped here too, while spawning works.
-    #[expect(
-        clippy::disallowed_types,
-        reason = "std's Wake is defined for std's Arc; models do not go through here"
-    )]
-    fn run_guest<F: Future>(&self, root: &Arc<Root>, future: F) -> F::Output {
+    fn run_guest<F: Future>(&self, root: &RootHandle, future: F) -> F::Output {
         let remote = self.remote();
-        let waker = Waker::from(Arc::clone(root));
-        let mut cx = Context::from_waker(&waker);
-        let mut future = pin!(future);
+        let mut driven = pin!(Driven::new(root, future));
         let mut turns = 0_u32;
         remote.active.store(true, Ordering::Relaxed);
         self.begin_guest(Instant::now());
@@ -138,9 +85,9 @@ impl Local {
                 self.stopwatch.lap(now, self.tick.get(), remote);
                 remote.publish_turn(self.pool.started_at, now);
             }
-            if root.take() {
+            if root.is_woken() {
                 coop::refill();
-                if let Poll::Ready(output) = future.as_mut().poll(&mut cx) {
+                if let Poll::Ready(output) = driven.as_mut().run() {
                     return output;
                 }
             }
@@ -150,7 +97,7 @@ impl Local {
                 Some(runnable) => {
                     self.run(runnable);
                 }
-                None if root.woken.load(Ordering::Relaxed) => {}
+                None if root.is_woken() => {}
                 None => {
                     self.stopwatch.lap(Instant::now(), self.tick.get(), remote);
                     frame::flush();

@@ -3,6 +3,7 @@
 
 mod config;
 mod guest;
+mod guest_root;
 mod idle;
 mod local;
 #[cfg(all(test, tress_loom))]

@@ -3,12 +3,14 @@
 
 use std::alloc::Layout;
 use std::future::Future;
+use std::mem::offset_of;
+use std::ops::Range;
 use std::ptr::NonNull;
 
 use super::error::JoinError;
 use super::header::{TaskHeader, TaskVtable};
 use super::raw::RawTask;
-use super::{Id, harness};
+use super::{Id, harness, root};
 use crate::executor::{ExecutorRef, RunnableVtable};
 use crate::frame;
 use crate::primitive::cell::UnsafeCell;
@@ -66,11 +68,20 @@ impl<F: Future> TaskCell<F> {
         // SAFETY: as above.
         unsafe { (&raw mut (*cell).header.join_waker).write(UnsafeCell::new(None)) };
         // SAFETY: as above.
+        unsafe { (&raw mut (*cell).header.tree).write(AtomicPtr::new(std::ptr::null_mut())) };
+        // SAFETY: as above.
         unsafe { (&raw mut (*cell).stage).write(UnsafeCell::new(Stage::Future(future))) };
         // SAFETY: the frame is initialised and has the references that `State::INITIAL` counts.
         let task = unsafe { RawTask::from_ptr(memory.cast()) };
         task.state().initialise();
         task
+    }
+
+    /// The addresses of the future.
+    #[inline]
+    pub(super) fn body(task: RawTask) -> Range<usize> {
+        let start = task.as_ptr().addr().get() + offset_of!(Self, stage);
+        start..start + size_of::<Stage<F>>()
     }
 
     /// Lends the stage.
@@ -99,6 +110,8 @@ impl<F: Future> TaskCell<F> {
         unsafe { std::ptr::drop_in_place(&raw mut (*cell).header.join_waker) };
         // SAFETY: as above.
         unsafe { std::ptr::drop_in_place(&raw mut (*cell).stage) };
+        // SAFETY: as above.
+        unsafe { root::free_tree(&raw const (*cell).header.tree) };
         // SAFETY: it was allocated with this layout and kind.
         unsafe { frame::free(task.cast(), Self::LAYOUT, frame::Kind::Task) };
     }

@@ -6,36 +6,36 @@
 use std::any::Any;
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::ptr::NonNull;
 use std::task::{Context, Poll};
 
 use super::cell::{Stage, TaskCell};
-use super::context;
 use super::error::JoinError;
 use super::header::TaskHeader;
-use super::id::CurrentId;
 use super::raw::RawTask;
 use super::state::{ToComplete, ToIdle, ToRunning};
 use super::waker::WakerRef;
+use super::{context, handover, root};
 use crate::containment::{contain_panic, discard_payload};
 use crate::executor::{Header, Reason, Transfer};
+use crate::tree::{self, Current, Ran};
 
 /// Takes the task out of its queue and polls it.
 pub(super) unsafe fn run<F: Future>(header: NonNull<Header>) -> Option<Transfer> {
     // SAFETY: the runnable that is being run keeps the frame; it becomes the right to run the task.
     let task = unsafe { RawTask::from_ptr(header.cast()) };
     match task.state().transition_to_running() {
-        ToRunning::Poll => {
+        ToRunning::Poll { woken } => {
             // SAFETY: the transition made this call the one who runs the task.
-            unsafe { poll::<F>(task) }
+            unsafe { run_tree::<F>(task, woken) }
         }
         ToRunning::Cancel => {
             // SAFETY: as above.
-            unsafe { cancel_running::<F>(task.as_ptr()) }
+            unsafe { cancel_running::<F>(task.as_ptr()) };
+            None
         }
     }
-    None
 }
 
 /// A runnable is dropped: the future is dropped in its stead.
@@ -47,17 +47,25 @@ pub(super) unsafe fn cancel<F: Future>(header: NonNull<Header>) {
     unsafe { cancel_running::<F>(task.as_ptr()) }
 }
 
-/// Drops the future of a task that the caller runs and completes it.
+/// Drops the future of a task that the caller runs, after the frames below it, and completes it.
 pub(super) unsafe fn cancel_running<F: Future>(task: NonNull<TaskHeader>) {
     // SAFETY: the caller runs the task.
     let task = unsafe { RawTask::from_ptr(task) };
+    let current = pin!(root::current(task, TaskCell::<F>::body(task)));
+    let current = current.as_ref();
+    let _entered = current.enter();
+    let mut panic = tree::end(&current);
     // SAFETY: as above.
-    let error = match unsafe { drop_stage::<F>(task) } {
-        Ok(()) => JoinError::aborted(task.id()),
-        Err(payload) => JoinError::panicked(task.id(), payload),
+    if let Err(payload) = unsafe { drop_stage::<F>(task) } {
+        tree::keep_first(&mut panic, Some(payload));
+    }
+    let error = match panic {
+        None => JoinError::aborted(task.id()),
+        Some(payload) => JoinError::panicked(task.id(), payload),
     };
+    // Whoever dropped or aborted the task goes on: its joiner takes its turn in a queue.
     // SAFETY: as above.
-    unsafe { finish::<F>(task, Err(error)) }
+    drop(unsafe { finish::<F>(task, Err(error)) });
 }
 
 /// Ends a new task that nobody will run.
@@ -69,7 +77,7 @@ pub(super) unsafe fn refuse<F: Future>(task: RawTask) {
         Err(payload) => JoinError::panicked(task.id(), payload),
     };
     // SAFETY: as above.
-    unsafe { finish::<F>(task, Err(error)) }
+    drop(unsafe { finish::<F>(task, Err(error)) });
 }
 
 /// Moves the output of a complete task to `target`, a `Poll<Result<F::Output, JoinError>>`.
@@ -105,23 +113,59 @@ pub(super) unsafe fn free<F: Future>(task: NonNull<TaskHeader>) {
     unsafe { TaskCell::<F>::deallocate(task) }
 }
 
-/// Polls the future once and deals with the result.
+/// Runs the task's tree once: its own future if that was woken, and the frames below that were.
 #[inline]
-unsafe fn poll<F: Future>(task: RawTask) {
-    let _id = CurrentId::enter(task.id());
+unsafe fn run_tree<F: Future>(task: RawTask, woken: bool) -> Option<Transfer> {
+    let current = pin!(root::current(task, TaskCell::<F>::body(task)));
+    let current = current.as_ref();
+    let entered = current.enter();
+    let mut output = Poll::Pending;
+    let ran = tree::run(&current, woken, || {
+        // SAFETY: the caller runs the task, whose future is not ready yet.
+        output = unsafe { poll::<F>(task) };
+        output.is_ready()
+    });
+    match (ran, output) {
+        (Ran::Finished, Poll::Ready(output)) => {
+            // SAFETY: the caller runs the task.
+            unsafe { complete::<F>(task, &current, output) }
+        }
+        _ => {
+            // From the transition on, another thread may run the tree.
+            drop(entered);
+            after_pending::<F>(task);
+            None
+        }
+    }
+}
+
+/// Polls the task's own future once; its panic ends here.
+#[inline]
+unsafe fn poll<F: Future>(task: RawTask) -> Poll<Result<F::Output, JoinError>> {
     let waker = WakerRef::new(&task);
     let mut cx = Context::from_waker(&waker);
     // SAFETY: the caller runs the task.
-    let result = catch_unwind(AssertUnwindSafe(|| unsafe { poll_future::<F>(task, &mut cx) }));
-    let output = match result {
-        Ok(Poll::Pending) => return after_pending::<F>(task),
-        Ok(Poll::Ready(output)) => Ok(output),
-        Err(payload) => Err(JoinError::panicked(task.id(), payload)),
-    };
+    match catch_unwind(AssertUnwindSafe(|| unsafe { poll_future::<F>(task, &mut cx) })) {
+        Ok(poll) => poll.map(Ok),
+        Err(payload) => Poll::Ready(Err(JoinError::panicked(task.id(), payload))),
+    }
+}
+
+/// Drops the future, which is ready or has panicked, and completes the task.
+#[inline]
+unsafe fn complete<F: Future>(
+    task: RawTask,
+    current: &Current,
+    output: Result<F::Output, JoinError>,
+) -> Option<Transfer> {
+    let mut panic = tree::end(current);
     // SAFETY: the caller runs the task.
-    let output = match unsafe { drop_stage::<F>(task) } {
-        Ok(()) => output,
-        Err(payload) => {
+    if let Err(payload) = unsafe { drop_stage::<F>(task) } {
+        tree::keep_first(&mut panic, Some(payload));
+    }
+    let output = match panic {
+        None => output,
+        Some(payload) => {
             // The output is lost, and its drop is as foreign as the future's.
             contain_panic(|| drop(output));
             Err(JoinError::panicked(task.id(), payload))
@@ -185,7 +229,9 @@ unsafe fn drop_stage<F: Future>(task: RawTask) -> Result<(), Box<dyn Any + Send>
 }
 
 /// Stores the output, completes the task and releases its own reference.
-unsafe fn finish<F: Future>(task: RawTask, output: Result<F::Output, JoinError>) {
+///
+/// If the joiner is a task that waits on the same executor, control can be handed to it.
+unsafe fn finish<F: Future>(task: RawTask, output: Result<F::Output, JoinError>) -> Option<Transfer> {
     let put = |stage: *mut Stage<F>| {
         // SAFETY: the caller runs the task, whose stage is empty.
         unsafe { stage.write(Stage::Output(output)) }
@@ -202,6 +248,7 @@ unsafe fn finish<F: Future>(task: RawTask, output: Result<F::Output, JoinError>)
         }
         outcome = task.state().transition_to_complete(true);
     }
+    let mut transfer = None;
     match outcome {
         ToComplete::Done => {}
         ToComplete::Free => task.free(),
@@ -210,10 +257,11 @@ unsafe fn finish<F: Future>(task: RawTask, output: Result<F::Output, JoinError>)
             let waker = unsafe { task.replace_join_waker(None) };
             if let Some(waker) = waker {
                 // A foreign waker may panic; the worker goes on.
-                contain_panic(|| waker.wake());
+                contain_panic(|| transfer = handover::wake(waker, task.executor()));
             }
             task.release();
         }
         ToComplete::DropOutput => unreachable!("the output has been dropped"),
     }
+    transfer
 }

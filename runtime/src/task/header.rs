@@ -7,6 +7,8 @@ use super::Id;
 use super::state::State;
 use crate::executor::{ExecutorRef, Header, RunnableVtable};
 use crate::primitive::cell::UnsafeCell;
+use crate::primitive::sync::atomic::AtomicPtr;
+use crate::tree::Tree;
 
 /// The part of a frame that does not depend on its future.
 ///
@@ -15,6 +17,7 @@ use crate::primitive::cell::UnsafeCell;
 /// | `head.state` | anybody who holds a reference or scans the frame pool |
 /// | `head.link` | the frame pool while the frame is free |
 /// | `executor`, `id`, `head.vtable` | read by anybody who holds a reference; never written after the task was made |
+/// | `tree` | read by anybody who holds a reference; written once by whoever runs the task |
 /// | `join_waker` | the join handle while `JOIN_WAKER` is clear and the task is not complete; the completing worker once `COMPLETE` and `JOIN_WAKER` are set |
 #[repr(C)]
 #[derive(Debug)]
@@ -23,6 +26,9 @@ pub(crate) struct TaskHeader {
     pub(crate) executor: ExecutorRef,
     pub(crate) id: Id,
     pub(crate) join_waker: UnsafeCell<Option<Waker>>,
+    /// Values: null, or the task's tree, from a box that the frame owns. Written once, by whoever runs the task; publishes
+    /// the tree.
+    pub(crate) tree: AtomicPtr<Tree>,
 }
 
 /// What can be done with a task whose future's type is not known.

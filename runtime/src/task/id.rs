@@ -31,8 +31,6 @@ static NEXT_BLOCK: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::
 thread_local! {
     /// The ids that this thread may still give out: next and end.
     static BLOCK: Cell<(u64, u64)> = const { Cell::new((0, 0)) };
-    /// The task that this thread is polling; 0 for none.
-    static CURRENT: Cell<u64> = const { Cell::new(0) };
 }
 
 impl Id {
@@ -83,25 +81,5 @@ pub fn id() -> Id {
 /// ```
 #[must_use]
 pub fn try_id() -> Option<Id> {
-    CURRENT.try_with(Cell::get).ok().and_then(NonZeroU64::new).map(Id)
-}
-
-/// Names the current task until it is dropped.
-#[derive(Debug)]
-pub(super) struct CurrentId {
-    former: u64,
-}
-
-impl CurrentId {
-    #[inline]
-    pub(super) fn enter(id: Id) -> Self {
-        Self { former: CURRENT.try_with(|current| current.replace(id.0.get())).unwrap_or(0) }
-    }
-}
-
-impl Drop for CurrentId {
-    #[inline]
-    fn drop(&mut self) {
-        let _ = CURRENT.try_with(|current| current.set(self.former));
-    }
+    crate::tree::current_id()
 }

@@ -4,6 +4,7 @@
 mod abort;
 mod cell;
 mod error;
+mod handover;
 mod harness;
 mod header;
 mod id;
@@ -11,6 +12,7 @@ mod join;
 #[cfg(all(test, tress_loom))]
 mod model;
 mod raw;
+mod root;
 mod state;
 mod waker;
 mod yield_now;
@@ -33,6 +35,7 @@ pub use self::join::JoinHandle;
 pub use self::yield_now::{YieldNow, yield_now};
 pub use crate::blocking::{block_in_place, spawn_blocking};
 pub use crate::handle::spawn;
+pub use crate::tree::{Lazy, LocalLazy, SharedLazy, lazy, lazy_borrowed, lazy_local, lazy_local_borrowed};
 
 pub(crate) use self::header::TaskHeader;
 pub(crate) use self::raw::RawTask;

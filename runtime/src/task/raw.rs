@@ -87,6 +87,14 @@ impl RawTask {
         }
     }
 
+    /// Has the frames below the task run that were woken.
+    pub(super) fn schedule_frames(self) {
+        let _alive = ExecutorAlive::new(self);
+        if self.state().transition_to_scheduled_for_frames() == ToScheduled::Submit {
+            self.submit(Reason::Woken);
+        }
+    }
+
     /// Asks for the task to be dropped at its next await.
     pub(crate) fn abort(self) {
         let _alive = ExecutorAlive::new(self);

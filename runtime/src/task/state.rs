@@ -25,8 +25,11 @@ const STOP: usize = 1 << 6;
 /// Reserved: somebody wants this task's frames traced.
 #[expect(dead_code, reason = "reserved for task dumps")]
 const TRACING: usize = 1 << 7;
+/// The task's own future has been woken since it was last polled. Without it, a scheduled task runs for the sake of frames
+/// below it (see [`tree`](crate::tree)).
+const NOTIFIED: usize = 1 << 8;
 /// The references are counted above the flags.
-const REF_SHIFT: u32 = 8;
+const REF_SHIFT: u32 = 9;
 /// One reference.
 const REF_ONE: usize = 1 << REF_SHIFT;
 /// More references than this can only be a leak in a loop; the process is ended before the count wraps.
@@ -47,8 +50,8 @@ pub(crate) struct Snapshot(usize);
 #[must_use]
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum ToRunning {
-    /// Poll the future.
-    Poll,
+    /// Poll the future, if it was woken itself, and the frames below it that were.
+    Poll { woken: bool },
     /// Drop the future: the task was aborted.
     Cancel,
 }
@@ -117,7 +120,7 @@ pub(crate) enum ToDetached {
 
 impl State {
     /// A task that is queued for the first time, held by itself and by its join handle.
-    pub(crate) const INITIAL: usize = SCHEDULED | JOIN_INTEREST | (2 * REF_ONE);
+    pub(crate) const INITIAL: usize = SCHEDULED | NOTIFIED | JOIN_INTEREST | (2 * REF_ONE);
 
     /// Views a frame's first word as a task's state.
     #[expect(unsafe_code, reason = "a transparent view of a word that the frame pool hands out")]
@@ -142,9 +145,18 @@ impl State {
     #[inline]
     pub(crate) fn transition_to_running(&self) -> ToRunning {
         // `Acquire` pairs with the release of whoever woke the task: the poll sees what the waker did before.
-        let former = Snapshot(self.0.fetch_add(RUNNING.wrapping_sub(SCHEDULED), Ordering::AcqRel));
-        debug_assert!(former.is_scheduled() && !former.is_running() && !former.is_complete(), "{former:?}");
-        if former.is_aborted() { ToRunning::Cancel } else { ToRunning::Poll }
+        self.update(|current| {
+            debug_assert!(
+                current.is_scheduled() && !current.is_running() && !current.is_complete(),
+                "{current:?}"
+            );
+            let running = current.without(SCHEDULED | NOTIFIED).with(RUNNING);
+            if current.is_aborted() {
+                (Some(running), ToRunning::Cancel)
+            } else {
+                (Some(running), ToRunning::Poll { woken: current.is_notified() })
+            }
+        })
     }
 
     /// A poll has ended pending.
@@ -167,7 +179,7 @@ impl State {
     pub(crate) fn transition_to_complete(&self, output_dropped: bool) -> ToComplete {
         self.update(|current| {
             debug_assert!(current.is_running() && !current.is_complete(), "{current:?}");
-            let done = current.without(RUNNING | SCHEDULED).with(COMPLETE);
+            let done = current.without(RUNNING | SCHEDULED | NOTIFIED).with(COMPLETE);
             if !current.has_join_interest() && !output_dropped {
                 // The interest never comes back, so the answer stays true while the output is dropped.
                 (None, ToComplete::DropOutput)
@@ -186,7 +198,17 @@ impl State {
     /// see what the caller did before it woke.
     #[inline]
     pub(crate) fn transition_to_scheduled_by_ref(&self) -> ToScheduled {
-        let former = Snapshot(self.0.fetch_or(SCHEDULED, Ordering::AcqRel));
+        self.schedule(SCHEDULED | NOTIFIED)
+    }
+
+    /// A frame below the task has been woken, and not its own future.
+    pub(crate) fn transition_to_scheduled_for_frames(&self) -> ToScheduled {
+        self.schedule(SCHEDULED)
+    }
+
+    #[inline]
+    fn schedule(&self, bits: usize) -> ToScheduled {
+        let former = Snapshot(self.0.fetch_or(bits, Ordering::AcqRel));
         if former.is_scheduled() || former.is_running() || former.is_complete() {
             ToScheduled::Nothing
         } else {
@@ -206,9 +228,9 @@ impl State {
                 let action = if released.refs() == 0 { ToScheduled::Free } else { ToScheduled::Nothing };
                 (Some(released), action)
             } else if current.is_scheduled() || current.is_running() {
-                (Some(released.with(SCHEDULED)), ToScheduled::Nothing)
+                (Some(released.with(SCHEDULED | NOTIFIED)), ToScheduled::Nothing)
             } else {
-                (Some(released.with(SCHEDULED)), ToScheduled::Submit)
+                (Some(released.with(SCHEDULED | NOTIFIED)), ToScheduled::Submit)
             }
         })
     }
@@ -341,6 +363,10 @@ impl Snapshot {
         self.0 & SCHEDULED != 0
     }
 
+    pub(crate) const fn is_notified(self) -> bool {
+        self.0 & NOTIFIED != 0
+    }
+
     #[inline]
     pub(crate) const fn is_complete(self) -> bool {
         self.0 & COMPLETE != 0
@@ -381,6 +407,7 @@ impl fmt::Debug for Snapshot {
         f.debug_struct("Snapshot")
             .field("running", &self.is_running())
             .field("scheduled", &self.is_scheduled())
+            .field("notified", &self.is_notified())
             .field("complete", &self.is_complete())
             .field("join_interest", &self.has_join_interest())
             .field("join_waker", &self.has_join_waker())

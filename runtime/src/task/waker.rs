@@ -10,7 +10,7 @@ use std::task::{RawWaker, RawWakerVTable, Waker};
 use super::header::TaskHeader;
 use super::raw::RawTask;
 
-static VTABLE: RawWakerVTable = RawWakerVTable::new(clone, wake, wake_by_ref, drop);
+pub(super) static VTABLE: RawWakerVTable = RawWakerVTable::new(clone, wake, wake_by_ref, drop);
 
 /// A waker lent for one poll; it holds no reference of its own.
 #[derive(Debug)]

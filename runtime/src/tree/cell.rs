@@ -1,0 +1,195 @@
+//! A frame with its type: header, then the future, later its output in the same place.
+#![expect(unsafe_code, reason = "one allocation holds the header, the future and later the output")]
+
+use std::alloc::Layout;
+use std::future::Future;
+use std::mem::{ManuallyDrop, offset_of};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+use std::ptr::NonNull;
+use std::task::{Context, Poll};
+
+use super::raw::{Bounds, FrameHeader, FrameVtable, Payload, Phase, RawFrame};
+use super::teardown;
+use crate::containment::{contain_panic, discard_payload};
+use crate::frame;
+
+/// A frame.
+#[repr(C)]
+struct FrameCell<F: Future> {
+    header: FrameHeader,
+    body: Body<F>,
+}
+
+/// What the frame holds after its header; the phase says which.
+#[repr(C)]
+union Body<F: Future> {
+    future: ManuallyDrop<F>,
+    output: ManuallyDrop<Stored<F::Output>>,
+}
+
+/// An output that waits for the parent, or the panic that takes its place.
+pub(super) type Stored<T> = Result<T, Payload>;
+
+/// Makes a frame that its handle holds.
+#[inline(always)]
+pub(super) fn allocate<F: Future>(future: F, bounds: Bounds) -> RawFrame {
+    FrameCell::<F>::allocate(future, bounds)
+}
+
+impl<F: Future> FrameCell<F> {
+    const LAYOUT: Layout = Layout::new::<Self>();
+
+    const VTABLE: FrameVtable = FrameVtable {
+        poll_into: Self::poll_into,
+        poll_stored: Self::poll_stored,
+        take: Self::take,
+        drop_future: Self::drop_future,
+        drop_output: Self::drop_output,
+        layout: Self::LAYOUT,
+        body_offset: offset_of!(Self, body),
+        body_bytes: size_of::<F>(),
+    };
+
+    #[inline(always)]
+    fn allocate(future: F, bounds: Bounds) -> RawFrame {
+        let memory = frame::alloc(Self::LAYOUT, frame::Kind::Raw).cast::<Self>();
+        let vtable: &'static FrameVtable = const { &Self::VTABLE };
+        let header = FrameHeader::new(vtable, bounds);
+        let cell = Self { header, body: Body { future: ManuallyDrop::new(future) } };
+        // SAFETY: the memory is ours and fits a cell.
+        unsafe { memory.write(cell) };
+        // SAFETY: the frame is held by the handle that the caller makes.
+        unsafe { RawFrame::from_ptr(memory.cast()) }
+    }
+
+    /// The future's place.
+    #[inline(always)]
+    fn future(frame: RawFrame) -> *mut F {
+        let cell = frame.as_ptr().cast::<Self>();
+        // SAFETY: the frame is held and of this type; no reference is made.
+        unsafe { &raw mut (*cell).body }.cast()
+    }
+
+    /// The output's place.
+    #[inline(always)]
+    fn output(frame: RawFrame) -> *mut Stored<F::Output> {
+        Self::future(frame).cast()
+    }
+
+    /// Polls the future.
+    ///
+    /// # Safety
+    ///
+    /// The future is there, and the caller is the one who may poll it.
+    #[inline(always)]
+    unsafe fn poll(frame: RawFrame, cx: &mut Context<'_>) -> Poll<F::Output> {
+        // SAFETY: the caller says that the future is there and its own.
+        let future = unsafe { &mut *Self::future(frame) };
+        // SAFETY: the frame does not move and the future is dropped in place.
+        let future = unsafe { Pin::new_unchecked(future) };
+        future.poll(cx)
+    }
+
+    /// # Safety
+    ///
+    /// That of [`poll`](Self::poll), and `target` is the address of a `Poll<F::Output>`.
+    unsafe fn poll_into(frame: RawFrame, cx: &mut Context<'_>, target: NonNull<()>) {
+        // SAFETY: the caller's promise.
+        let poll = unsafe { Self::poll(frame, cx) };
+        if poll.is_ready() {
+            if frame.header().children.get().is_some() {
+                tear_down_leaked_children(frame);
+            }
+            frame.set_phase(Phase::Empty);
+            frame.header().state.transition_to_inert();
+            let drop = OnUnwind(Some(poll));
+            // SAFETY: the future is there, and the phase says that it is not any more.
+            unsafe { Self::drop_future(frame) };
+            let poll = drop.disarm();
+            // SAFETY: the caller's promise; what stands there is `Pending`, which needs no drop.
+            unsafe { target.cast::<Poll<F::Output>>().write(poll) };
+        }
+    }
+
+    /// # Safety
+    ///
+    /// That of [`poll`](Self::poll).
+    unsafe fn poll_stored(frame: RawFrame, cx: &mut Context<'_>) -> bool {
+        // SAFETY: the caller's promise.
+        let result = catch_unwind(AssertUnwindSafe(|| unsafe { Self::poll(frame, cx) }));
+        let mut stored = match result {
+            Ok(Poll::Pending) => return false,
+            Ok(Poll::Ready(output)) => Ok(output),
+            Err(payload) => Err(payload),
+        };
+        if frame.header().children.get().is_some() {
+            tear_down_leaked_children(frame);
+        }
+        // Until the output is in place, the frame holds nothing.
+        frame.set_phase(Phase::Empty);
+        frame.header().state.transition_to_inert();
+        // SAFETY: the future is there, and the phase says that it is not any more.
+        let dropped = catch_unwind(AssertUnwindSafe(|| unsafe { Self::drop_future(frame) }));
+        if let Err(payload) = dropped {
+            // The output is lost, and its drop is as foreign as the future's.
+            let lost = std::mem::replace(&mut stored, Err(payload));
+            contain_panic(|| drop(lost));
+        }
+        // SAFETY: the place is empty, and fits an output.
+        unsafe { Self::output(frame).write(stored) };
+        frame.set_phase(Phase::Done);
+        true
+    }
+
+    /// # Safety
+    ///
+    /// The output is there and the caller's, and `target` is the address of a `Stored<F::Output>`, which is overwritten.
+    unsafe fn take(frame: RawFrame, target: NonNull<()>) {
+        // SAFETY: the output is there; the caller takes it out.
+        let stored = unsafe { Self::output(frame).read() };
+        // SAFETY: the caller's promise.
+        unsafe { target.cast::<Stored<F::Output>>().write(stored) };
+    }
+
+    /// # Safety
+    ///
+    /// The future is there and the caller's.
+    unsafe fn drop_future(frame: RawFrame) {
+        // SAFETY: the caller's promise.
+        unsafe { std::ptr::drop_in_place(Self::future(frame)) }
+    }
+
+    /// # Safety
+    ///
+    /// The output is there and the caller's.
+    unsafe fn drop_output(frame: RawFrame) {
+        // SAFETY: the caller's promise.
+        unsafe { std::ptr::drop_in_place(Self::output(frame)) }
+    }
+}
+
+/// A future that is ready while handles in it have children can only have leaked them in place.
+#[cold]
+fn tear_down_leaked_children(frame: RawFrame) {
+    if let Some(payload) = teardown::tear_down_all(&frame.header().children) {
+        discard_payload(payload);
+    }
+}
+
+/// Drops an output while a panic of its future's drop unwinds, and contains the panic of that drop.
+struct OnUnwind<T>(Option<T>);
+
+impl<T> OnUnwind<T> {
+    fn disarm(mut self) -> T {
+        self.0.take().expect("it is disarmed once")
+    }
+}
+
+impl<T> Drop for OnUnwind<T> {
+    fn drop(&mut self) {
+        if let Some(value) = self.0.take() {
+            contain_panic(|| drop(value));
+        }
+    }
+}

@@ -1,0 +1,224 @@
+//! What the current thread runs.
+#![expect(unsafe_code, reason = "a scoped thread-local pointer; a counted one would cost on every poll")]
+
+use std::cell::Cell;
+use std::fmt;
+use std::marker::PhantomPinned;
+use std::ops::Range;
+use std::pin::Pin;
+use std::ptr::{self, NonNull};
+use std::task::Waker;
+
+use super::Tree;
+use super::raw::RawFrame;
+use super::ready::Chain;
+use super::root::RootRef;
+use crate::primitive::thread::thread_local;
+use crate::task::Id;
+
+thread_local! {
+    /// The innermost run on this thread; null if there is none. Points to a value on this thread's stack that outlives
+    /// the pointer (see [`Entered`]).
+    static CURRENT: Cell<*const Current> = const { Cell::new(ptr::null()) };
+}
+
+/// A run of one root: from when its executor begins to poll or drop it until it lets go of it.
+///
+/// While it is entered, its thread is the only one that touches the tree.
+pub(crate) struct Current {
+    root: RootRef,
+    /// Where the root's own future lies.
+    root_body: Range<usize>,
+    /// Null until the root has a tree.
+    tree: Cell<*const Tree>,
+    /// The frame whose future is being polled; `None` for the root's own.
+    frame: Cell<Option<RawFrame>>,
+    /// How many polls of frames are nested on this stack.
+    depth: Cell<u32>,
+    /// Frames that are part of the tree but have yet to be polled for the first time.
+    fresh: Cell<Chain>,
+    /// The run that this one is nested in.
+    outer: Cell<*const Current>,
+    _pinned: PhantomPinned,
+}
+
+/// Leaves the run when dropped.
+#[derive(Debug)]
+pub(crate) struct Entered<'a>(Pin<&'a Current>);
+
+/// Says that the parent's future is being polled again when dropped.
+pub(super) struct Nested<'a> {
+    current: &'a Current,
+    frame: Option<RawFrame>,
+}
+
+impl Current {
+    /// A run of `root`, whose future lies at `root_body`; `tree` is null if it has none yet.
+    #[inline]
+    pub(crate) fn new(root: RootRef, root_body: Range<usize>, tree: *const Tree) -> Self {
+        Self {
+            root,
+            root_body,
+            tree: Cell::new(tree),
+            frame: Cell::new(None),
+            depth: Cell::new(0),
+            fresh: Cell::new(Chain::EMPTY),
+            outer: Cell::new(ptr::null()),
+            _pinned: PhantomPinned,
+        }
+    }
+
+    /// Makes this the innermost run of the thread.
+    #[inline]
+    pub(crate) fn enter(self: Pin<&Self>) -> Entered<'_> {
+        let this = ptr::from_ref(self.get_ref());
+        self.outer.set(CURRENT.try_with(|current| current.replace(this)).unwrap_or(ptr::null()));
+        Entered(self)
+    }
+
+    /// The tree, if there is one.
+    #[inline]
+    pub(super) fn tree_if_any(&self) -> Option<&Tree> {
+        // SAFETY: null, or the tree of the root, which is held while it is run.
+        unsafe { self.tree.get().as_ref() }
+    }
+
+    /// The tree, made if there is none.
+    #[inline]
+    pub(super) fn tree(&self) -> NonNull<Tree> {
+        match NonNull::new(self.tree.get().cast_mut()) {
+            Some(tree) => tree,
+            None => {
+                let tree = self.root.tree();
+                self.tree.set(tree.as_ptr());
+                tree
+            }
+        }
+    }
+
+    pub(super) fn is_thread_bound(&self) -> bool {
+        self.root.is_thread_bound()
+    }
+
+    /// The frame whose future is being polled; `None` for the root's own.
+    #[inline]
+    pub(super) fn frame(&self) -> Option<RawFrame> {
+        self.frame.get()
+    }
+
+    /// Whether a handle at this address, polled with this waker, is awaited by the future that is being polled, by no
+    /// detour: then the end of the frame may lead directly to a poll of that future.
+    #[inline]
+    pub(super) fn awaits(&self, handle: usize, waker: &Waker) -> bool {
+        match self.frame.get() {
+            Some(frame) => frame.body().contains(&handle) && frame.is_waker(waker),
+            None => self.root_body.contains(&handle) && self.root.is_waker(waker),
+        }
+    }
+
+    /// Whether a frame may be polled for the first time here and now, on top of the polls that are already on the stack.
+    #[inline]
+    pub(super) fn has_room(&self) -> bool {
+        let here = 0_u8;
+        let used = ptr::from_ref(self).addr().abs_diff(ptr::from_ref(&here).addr());
+        self.depth.get() < INLINE_DEPTH && used < INLINE_STACK_BYTES
+    }
+
+    /// Says that `frame` is being polled, until the result is dropped.
+    #[inline]
+    pub(super) fn nest(&self, frame: RawFrame) -> Nested<'_> {
+        self.depth.set(self.depth.get() + 1);
+        Nested { current: self, frame: self.frame.replace(Some(frame)) }
+    }
+
+    /// Keeps a frame that is queued and has never been polled for later in this run.
+    pub(super) fn push_fresh(&self, frame: RawFrame) {
+        let mut fresh = self.fresh.replace(Chain::EMPTY);
+        fresh.push(frame);
+        self.fresh.set(fresh);
+    }
+
+    pub(super) fn pop_fresh(&self) -> Option<RawFrame> {
+        let mut fresh = self.fresh.replace(Chain::EMPTY);
+        let frame = fresh.pop();
+        self.fresh.set(fresh);
+        frame
+    }
+
+    pub(super) fn take_fresh(&self) -> Chain {
+        self.fresh.replace(Chain::EMPTY)
+    }
+
+    #[inline]
+    pub(super) fn has_fresh(&self) -> bool {
+        // SAFETY: nobody changes the cell meanwhile.
+        !unsafe { &*self.fresh.as_ptr() }.is_empty()
+    }
+
+    /// Has the root's own future polled in a later run.
+    pub(super) fn wake_root(&self) {
+        self.root.wake();
+    }
+
+    /// Has the tree run once more.
+    pub(super) fn schedule_root(&self) {
+        self.root.schedule();
+    }
+}
+
+impl fmt::Debug for Current {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Current")
+            .field("root", &self.root)
+            .field("frame", &self.frame)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Drop for Entered<'_> {
+    #[inline]
+    fn drop(&mut self) {
+        let _ = CURRENT.try_with(|current| current.set(self.0.outer.get()));
+    }
+}
+
+impl Drop for Nested<'_> {
+    #[inline]
+    fn drop(&mut self) {
+        self.current.frame.set(self.frame);
+        self.current.depth.set(self.current.depth.get() - 1);
+    }
+}
+
+/// Lends the innermost run of the thread.
+#[inline]
+pub(super) fn with_current<R>(f: impl FnOnce(Option<&Current>) -> R) -> R {
+    let current = CURRENT.try_with(Cell::get).unwrap_or(ptr::null());
+    // SAFETY: null, or set by `enter`, whose guard resets it before the run ends; `f` cannot keep the borrow.
+    f(unsafe { current.as_ref() })
+}
+
+/// Whether this thread runs the tree, be it in an outer run: then it alone touches it.
+#[inline]
+pub(super) fn runs(tree: *const Tree) -> bool {
+    let mut next = CURRENT.try_with(Cell::get).unwrap_or(ptr::null());
+    // SAFETY: null, or a run that was entered further up on this stack and has not been left.
+    while let Some(current) = unsafe { next.as_ref() } {
+        if ptr::eq(current.tree.get(), tree) {
+            return true;
+        }
+        next = current.outer.get();
+    }
+    false
+}
+
+/// The id of the task that the thread polls or drops, if it does.
+pub(crate) fn current_id() -> Option<Id> {
+    with_current(|current| current.and_then(|current| current.root.id()))
+}
+
+/// How many frames may be polled for the first time on top of each other.
+const INLINE_DEPTH: u32 = 32;
+
+/// How much stack they may use together.
+const INLINE_STACK_BYTES: usize = 12 * 1024;

@@ -1,0 +1,543 @@
+//! The handles.
+#![expect(unsafe_code, reason = "the handle owns a frame whose type it does not know")]
+
+use std::fmt;
+use std::future::Future;
+use std::marker::{PhantomData, PhantomPinned};
+use std::mem::MaybeUninit;
+use std::panic::{Location, resume_unwind};
+use std::pin::Pin;
+use std::ptr::NonNull;
+use std::task::{Context, Poll, Waker};
+
+use super::cell::{self, Stored};
+use super::current::{Current, runs, with_current};
+use super::raw::{Bounds, Phase, RawFrame};
+use super::shared::SharedLazy;
+use super::waker::WakerRef;
+use super::{island, teardown};
+use crate::coop;
+
+/// A future in a frame of its own, which starts when it is first awaited.
+///
+/// What `Box::pin(future)` is elsewhere, and more where it is awaited in a task of tress, or in `block_on`:
+///
+/// * a wake polls the frame that was woken, not every future from the root down to it;
+/// * its end leads straight to its parent's poll, in the worker's loop;
+/// * neither depth of awaits nor of drops costs native stack: recursion to a depth of a million runs on a small one.
+///
+/// An `async fn` that does not recurse needs none of it: its callers' frames hold it.
+///
+/// # Where that is so
+///
+/// For a frame made by [`lazy`], whose handle lies in the future that awaits it (`.await` a value, `pin!`, `join!`, `select!`), if
+/// that future is a task's, `block_on`'s, or such a frame's again. Everything else is an *island*: it is polled whenever its
+/// handle is, with the waker of that poll, exactly like a boxed future. So a `Lazy` is correct in `FuturesUnordered`, in
+/// a box that changes hands, and on the executors of others. Which of the two it is, is decided at the first poll. One
+/// that is later polled by a detour (another waker, another future than the one that began to await it) becomes an
+/// island, with everything below it.
+///
+/// A wrapper that does something around each poll sees the first one only, since later ones go to the frame directly;
+/// [`opaque`](Self::opaque) keeps a frame an island.
+///
+/// # Dropping it
+///
+/// Drops the future, with every frame below it: first the frames, leaf first, then what else the futures hold.
+///
+/// # Cancel safety
+///
+/// As that of the future inside.
+///
+/// # Panics
+///
+/// A panic of the future goes on in the poll that awaits it. Polling it after it has completed or panicked panics.
+///
+/// # Source
+///
+/// P1056 (`lazy`: starts when awaited), P0913 and D2583 (symmetric transfer).
+///
+/// # Examples
+///
+/// Recursion through a plain function:
+///
+/// ```
+/// use tress_runtime::task::{Lazy, lazy};
+///
+/// fn sum_to(n: u64) -> Lazy<'static, u64> {
+///     lazy(async move { if n == 0 { 0 } else { n + sum_to(n - 1).await } })
+/// }
+///
+/// let runtime = tress_runtime::Runtime::new()?;
+/// assert_eq!(runtime.block_on(sum_to(100_000)), 5_000_050_000);
+/// # Ok::<(), std::io::Error>(())
+/// ```
+#[must_use = "futures do nothing unless awaited"]
+pub struct Lazy<'a, T> {
+    frame: Handle<T>,
+    _future: PhantomData<Box<dyn Future<Output = T> + Send + 'a>>,
+}
+
+/// A [`Lazy`] whose future need not be `Send`.
+///
+/// It is more than a boxed future only where everything stays on one thread: below `block_on`. In a task, which it can get
+/// into by a wrapper that vouches for it, it is an island.
+///
+/// # Cancel safety
+///
+/// As that of the future inside.
+///
+/// # Panics
+///
+/// As [`Lazy`].
+///
+/// # Examples
+///
+/// ```
+/// use std::rc::Rc;
+/// use tress_runtime::task::lazy_local;
+///
+/// let runtime = tress_runtime::Runtime::new()?;
+/// let shared = Rc::new(5);
+/// let task = lazy_local({
+///     let shared = Rc::clone(&shared);
+///     async move { *shared + 1 }
+/// });
+/// assert_eq!(runtime.block_on(task), 6);
+/// # Ok::<(), std::io::Error>(())
+/// ```
+#[must_use = "futures do nothing unless awaited"]
+pub struct LocalLazy<'a, T> {
+    frame: Handle<T>,
+    _future: PhantomData<Box<dyn Future<Output = T> + 'a>>,
+}
+
+/// Puts a future into a frame of its own. Nothing runs before the first await.
+///
+/// # Panics
+///
+/// Ends the process through `handle_alloc_error` if there is no memory.
+///
+/// # Examples
+///
+/// See [`Lazy`].
+#[inline(always)]
+pub fn lazy<F>(future: F) -> Lazy<'static, F::Output>
+where
+    F: Future + Send + 'static,
+{
+    Lazy { frame: Handle::new(future, Bounds::Rootable), _future: PhantomData }
+}
+
+/// Puts a future that borrows into a frame of its own: always an island, exactly like a boxed future.
+///
+/// The reason is soundness: the handle could be leaked while what the future borrows goes away, and a frame that others
+/// poll would go on using it. [`Lazy::assume_unleaked`] is for callers who know better. Deep recursion of islands takes its
+/// stack from the heap.
+///
+/// # Panics
+///
+/// As [`lazy`].
+///
+/// # Examples
+///
+/// ```
+/// use tress_runtime::task::{Lazy, lazy_borrowed};
+///
+/// fn longest<'a>(words: &'a [String]) -> Lazy<'a, usize> {
+///     lazy_borrowed(async move {
+///         let Some((first, rest)) = words.split_first() else { return 0 };
+///         first.len().max(longest(rest).await)
+///     })
+/// }
+///
+/// let runtime = tress_runtime::Runtime::new()?;
+/// let words = ["a", "bcd", "ef"].map(String::from);
+/// assert_eq!(runtime.block_on(longest(&words)), 3);
+/// # Ok::<(), std::io::Error>(())
+/// ```
+pub fn lazy_borrowed<'a, F>(future: F) -> Lazy<'a, F::Output>
+where
+    F: Future + Send + 'a,
+{
+    Lazy { frame: Handle::new(future, Bounds::Island), _future: PhantomData }
+}
+
+/// As [`lazy`], for a future that is not `Send`.
+///
+/// # Panics
+///
+/// As [`lazy`].
+///
+/// # Examples
+///
+/// See [`LocalLazy`].
+pub fn lazy_local<F>(future: F) -> LocalLazy<'static, F::Output>
+where
+    F: Future + 'static,
+{
+    LocalLazy { frame: Handle::new(future, Bounds::RootableOnThread), _future: PhantomData }
+}
+
+/// As [`lazy_borrowed`], for a future that is not `Send`.
+///
+/// # Panics
+///
+/// As [`lazy`].
+///
+/// # Examples
+///
+/// ```
+/// use std::cell::Cell;
+/// use tress_runtime::task::lazy_local_borrowed;
+///
+/// let runtime = tress_runtime::Runtime::new()?;
+/// let count = Cell::new(0);
+/// runtime.block_on(lazy_local_borrowed(async { count.set(count.get() + 1) }));
+/// assert_eq!(count.get(), 1);
+/// # Ok::<(), std::io::Error>(())
+/// ```
+pub fn lazy_local_borrowed<'a, F>(future: F) -> LocalLazy<'a, F::Output>
+where
+    F: Future + 'a,
+{
+    LocalLazy { frame: Handle::new(future, Bounds::Island), _future: PhantomData }
+}
+
+// SAFETY: the future is `Send` (see the constructors), and of a shared handle nothing can be used. The output, which the
+// frame may hold when it changes threads, has to be `Send` too.
+unsafe impl<T: Send> Send for Lazy<'_, T> {}
+// SAFETY: of a shared handle nothing can be used.
+unsafe impl<T> Sync for Lazy<'_, T> {}
+
+impl<'a, T> Lazy<'a, T> {
+    /// Lets a future that borrows be polled like one that does not.
+    ///
+    /// # Safety
+    ///
+    /// Once it has been polled, the handle is dropped before what the future borrows goes away or is used in a way that
+    /// conflicts with the borrow. That is so if it is awaited where it stands. It is not if the handle, or a future that it lies
+    /// in, is leaked in place. Also, it is polled and dropped only by the task that it was first polled in.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use tress_runtime::task::{Lazy, lazy_borrowed};
+    ///
+    /// fn count<'a>(bytes: &'a [u8]) -> Lazy<'a, usize> {
+    ///     let lazy = lazy_borrowed(async move {
+    ///         match bytes.split_first() {
+    ///             Some((_, rest)) => 1 + count(rest).await,
+    ///             None => 0,
+    ///         }
+    ///     });
+    ///     // SAFETY: every handle is awaited where it stands.
+    ///     unsafe { lazy.assume_unleaked() }
+    /// }
+    ///
+    /// let runtime = tress_runtime::Runtime::new()?;
+    /// let bytes = vec![0; 10_000];
+    /// assert_eq!(runtime.block_on(count(&bytes)), 10_000);
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    pub unsafe fn assume_unleaked(self) -> Self {
+        self.frame.frame.set_bounds(Bounds::Rootable);
+        self
+    }
+
+    /// Keeps the frame an island: it is polled under its handle's poll always.
+    ///
+    /// For what is wrapped by something that acts around each poll.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use tress_runtime::task::lazy;
+    ///
+    /// let runtime = tress_runtime::Runtime::new()?;
+    /// assert_eq!(runtime.block_on(lazy(async { 1 }).opaque()), 1);
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    pub fn opaque(self) -> Self {
+        self.frame.frame.set_bounds(Bounds::Island);
+        self
+    }
+
+    /// Makes it one that many can await, each of which gets a clone of the output.
+    pub fn shared(self) -> SharedLazy<'a, T>
+    where
+        T: Clone,
+    {
+        SharedLazy::new(self)
+    }
+}
+
+impl<T> LocalLazy<'_, T> {
+    /// Keeps the frame an island; see [`Lazy::opaque`].
+    pub fn opaque(self) -> Self {
+        self.frame.frame.set_bounds(Bounds::Island);
+        self
+    }
+}
+
+impl<T> Future for Lazy<'_, T> {
+    type Output = T;
+
+    #[inline]
+    #[track_caller]
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<T> {
+        // SAFETY: the handle is not moved.
+        unsafe { self.get_unchecked_mut() }.frame.poll(cx)
+    }
+}
+
+impl<T> Future for LocalLazy<'_, T> {
+    type Output = T;
+
+    #[inline]
+    #[track_caller]
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<T> {
+        // SAFETY: the handle is not moved.
+        unsafe { self.get_unchecked_mut() }.frame.poll(cx)
+    }
+}
+
+impl<T> fmt::Debug for Lazy<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Lazy").finish_non_exhaustive()
+    }
+}
+
+impl<T> fmt::Debug for LocalLazy<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LocalLazy").finish_non_exhaustive()
+    }
+}
+
+/// What both handles are made of.
+struct Handle<T> {
+    frame: RawFrame,
+    _output: PhantomData<T>,
+    _pinned: PhantomPinned,
+}
+
+impl<T> Handle<T> {
+    #[inline(always)]
+    fn new<F: Future<Output = T>>(future: F, bounds: Bounds) -> Self {
+        Self { frame: cell::allocate(future, bounds), _output: PhantomData, _pinned: PhantomPinned }
+    }
+
+    #[inline]
+    #[track_caller]
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<T> {
+        match self.frame.phase() {
+            Phase::Fresh => self.first_poll(cx),
+            Phase::Island => self.poll_island(cx),
+            Phase::Rooted => self.poll_rooted(cx),
+            Phase::Done => Poll::Ready(self.take()),
+            Phase::Empty | Phase::PoisonedRooted | Phase::PoisonedIsland => {
+                panic!("a Lazy was polled after it had completed or panicked")
+            }
+        }
+    }
+
+    /// Decides what the frame is, and polls it.
+    #[inline]
+    #[track_caller]
+    fn first_poll(&mut self, cx: &mut Context<'_>) -> Poll<T> {
+        let caller = Location::caller();
+        with_current(|current| match current {
+            Some(current) if self.may_be_rooted(current) && self.is_awaited_by(current, cx) => {
+                self.start(current, caller)
+            }
+            _ => {
+                self.frame.set_phase(Phase::Island);
+                self.poll_island(cx)
+            }
+        })
+    }
+
+    #[inline]
+    fn may_be_rooted(&self, current: &Current) -> bool {
+        match self.frame.bounds() {
+            Bounds::Rootable => true,
+            Bounds::RootableOnThread => current.is_thread_bound(),
+            Bounds::Island => false,
+        }
+    }
+
+    #[inline]
+    fn is_awaited_by(&self, current: &Current, cx: &Context<'_>) -> bool {
+        current.awaits(std::ptr::from_ref(self).addr(), cx.waker())
+    }
+
+    /// Makes the frame part of the tree, and polls it: at once, or from the loop if there is little stack left.
+    #[inline]
+    fn start(&mut self, current: &Current, caller: &'static Location<'static>) -> Poll<T> {
+        let frame = self.frame;
+        let tree = current.tree();
+        frame.root(tree, current.frame(), coop::is_unconstrained());
+        let mut poll = Poll::Pending;
+        if current.has_room() {
+            let _nested = current.nest(frame);
+            let waker = WakerRef::new(&frame);
+            let poisoning = Poisoning::begin(frame, Some(caller));
+            // SAFETY: this thread runs the tree, the future is there, and the address is that of such a value.
+            unsafe {
+                (frame.vtable().poll_into)(
+                    frame,
+                    &mut Context::from_waker(&waker),
+                    NonNull::from(&mut poll).cast(),
+                );
+            }
+            poisoning.end();
+            if poll.is_ready() {
+                return poll;
+            }
+        } else {
+            frame.header().state.transition_to_queued_unseen();
+            current.push_fresh(frame);
+        }
+        frame.link(frame.tree(), caller);
+        poll
+    }
+
+    /// Polls the frame exactly as a boxed future is polled.
+    #[track_caller]
+    fn poll_island(&mut self, cx: &mut Context<'_>) -> Poll<T> {
+        let frame = self.frame;
+        let mut poll = Poll::Pending;
+        let poisoning = Poisoning::begin(frame, None);
+        island::with_stack(|| {
+            // SAFETY: the handle has the island alone, the future is there, and the address is that of such a value.
+            unsafe { (frame.vtable().poll_into)(frame, cx, NonNull::from(&mut poll).cast()) };
+        });
+        poisoning.end();
+        poll
+    }
+
+    /// Somebody asks again, before the frame is done.
+    #[track_caller]
+    fn poll_rooted(&mut self, cx: &mut Context<'_>) -> Poll<T> {
+        let frame = self.frame;
+        let by_parent = with_current(|current| {
+            current
+                .is_some_and(|current| current.frame() == frame.parent() && self.is_awaited_by(current, cx))
+        });
+        if by_parent {
+            // Its end leads to the parent.
+            return Poll::Pending;
+        }
+        island::isolate(frame);
+        self.poll_island(cx)
+    }
+
+    /// Takes the stored output. Unwinds with the stored panic.
+    #[track_caller]
+    fn take(&mut self) -> T {
+        let frame = self.frame;
+        if frame.is_linked() && runs(frame.tree_ptr()) {
+            frame.unlink(frame.tree());
+        }
+        frame.set_phase(Phase::Empty);
+        let mut stored = MaybeUninit::<Stored<T>>::uninit();
+        // SAFETY: the phase said that the output is there, and it does not any more; the address is that of such a value.
+        unsafe { (frame.vtable().take)(frame, NonNull::from(&mut stored).cast()) };
+        // SAFETY: it was written just now.
+        match unsafe { stored.assume_init() } {
+            Ok(output) => output,
+            Err(payload) => resume_unwind(payload),
+        }
+    }
+}
+
+impl<T> Drop for Handle<T> {
+    #[inline]
+    fn drop(&mut self) {
+        if self.frame.phase() == Phase::Empty && !self.frame.is_linked() {
+            self.frame.release_handle();
+        } else {
+            drop_frame(self.frame);
+        }
+    }
+}
+
+/// Drops what is left of a frame, and the handle's reference. Unwinds if a drop panics.
+#[inline(never)]
+fn drop_frame(frame: RawFrame) {
+    /// The reference goes in any case.
+    struct Release(RawFrame);
+
+    impl Drop for Release {
+        fn drop(&mut self) {
+            let frame = self.0;
+            if !frame.is_linked() {
+                frame.release_handle();
+            } else if runs(frame.tree_ptr()) {
+                frame.unlink(frame.tree());
+                frame.release_handle();
+            } else {
+                orphan(frame);
+            }
+        }
+    }
+
+    let _release = Release(frame);
+    match frame.phase() {
+        Phase::Rooted | Phase::PoisonedRooted => {
+            if let Some(payload) = teardown::tear_down(frame)
+                && !std::thread::panicking()
+            {
+                resume_unwind(payload);
+            }
+        }
+        _ => island::drop_alone(frame),
+    }
+}
+
+/// Leaves a frame that is empty to whoever runs its tree, with the handle's reference: its place in its parent's list must not be
+/// touched by others.
+#[cold]
+fn orphan(frame: RawFrame) {
+    // A reference of its own: from the transition on, the handle's may go at any time.
+    let _held = Waker::clone(&WakerRef::new(&frame));
+    frame.orphan();
+}
+
+/// Marks a frame as polled, and as poisoned if that poll unwinds.
+struct Poisoning {
+    frame: RawFrame,
+    /// The line that awaits it, if it has just become part of a tree.
+    rooted_at: Option<&'static Location<'static>>,
+}
+
+impl Poisoning {
+    #[inline(always)]
+    fn begin(frame: RawFrame, rooted_at: Option<&'static Location<'static>>) -> Self {
+        frame.set_polling(true);
+        Self { frame, rooted_at }
+    }
+
+    #[inline(always)]
+    fn end(self) {
+        self.frame.set_polling(false);
+        std::mem::forget(self);
+    }
+}
+
+impl Drop for Poisoning {
+    #[cold]
+    fn drop(&mut self) {
+        self.frame.set_polling(false);
+        if self.frame.phase() == Phase::Empty {
+            // The future was ready, and its drop has panicked.
+            return;
+        }
+        match self.rooted_at {
+            Some(location) => {
+                self.frame.set_phase(Phase::PoisonedRooted);
+                self.frame.link(self.frame.tree(), location);
+            }
+            None => self.frame.set_phase(Phase::PoisonedIsland),
+        }
+    }
+}

@@ -1,0 +1,62 @@
+#![doc = include_str!("README.md")]
+#![expect(unsafe_code, reason = "pushes frames whose list reference it has")]
+
+mod cell;
+mod current;
+mod island;
+mod lazy;
+mod owned;
+mod raw;
+mod ready;
+mod root;
+mod run;
+mod shared;
+mod state;
+mod teardown;
+mod waker;
+
+pub use self::lazy::{Lazy, LocalLazy, lazy, lazy_borrowed, lazy_local, lazy_local_borrowed};
+pub use self::shared::SharedLazy;
+
+pub(crate) use self::current::{Current, current_id};
+pub(crate) use self::root::{RootRef, RootVtable};
+pub(crate) use self::run::{Ran, end, run};
+pub(crate) use self::teardown::keep_first;
+pub(crate) use self::waker::wake_without_scheduling;
+
+use self::owned::Owned;
+use self::raw::RawFrame;
+use self::ready::{Pushed, ReadyList};
+
+/// The frames below one root.
+#[derive(Debug)]
+pub(crate) struct Tree {
+    root: RootRef,
+    /// The frames that were woken. Any thread pushes.
+    ready: ReadyList,
+    /// The frames whose handles lie in the root's own future. For whoever runs the tree.
+    children: Owned<Option<RawFrame>>,
+}
+
+impl Tree {
+    /// A tree without frames.
+    ///
+    /// The root keeps the tree for as long as anybody holds a reference to the root.
+    pub(crate) fn new(root: RootRef) -> Self {
+        Self { root, ready: ReadyList::new(), children: Owned::new(None) }
+    }
+
+    /// Whether frames have been woken.
+    pub(crate) fn has_ready(&self) -> bool {
+        !self.ready.is_empty()
+    }
+
+    /// Puts a frame that was taken back, with its link and list reference.
+    fn push_back(&self, frame: RawFrame) {
+        // SAFETY: whoever took the frame has its link and the list's reference, and gives them up.
+        match unsafe { self.ready.push(frame) } {
+            Pushed::First | Pushed::Later => {}
+            Pushed::Closed => unreachable!("whoever runs the tree is the one who closes it"),
+        }
+    }
+}

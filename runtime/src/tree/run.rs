@@ -1,0 +1,111 @@
+//! The loop that runs a tree.
+
+use super::Tree;
+use super::current::Current;
+use super::raw::{Phase, RawFrame};
+use super::ready::Chain;
+use crate::coop;
+
+/// How a run has ended.
+#[must_use]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ran {
+    /// The root's own future is ready.
+    Finished,
+    /// Everybody waits, or has been scheduled for another run.
+    Pending,
+}
+
+/// What is polled next without having been woken: the parent of a frame that is done.
+enum Parent {
+    Root,
+    Frame(RawFrame),
+}
+
+/// Runs a root once: polls its own future if it was woken, and the frames that were.
+///
+/// `poll_root` polls the root's own future, does not unwind, and says if it is ready.
+#[inline]
+pub(crate) fn run(current: &Current, root_woken: bool, mut poll_root: impl FnMut() -> bool) -> Ran {
+    if root_woken && poll_root() {
+        return Ran::Finished;
+    }
+    match current.tree_if_any() {
+        Some(tree) if current.has_fresh() || !tree.ready.is_empty() => {
+            run_frames(current, tree, &mut poll_root)
+        }
+        _ => Ran::Pending,
+    }
+}
+
+/// Polls frames that were woken, each one's parent after it if it is done, and so on.
+///
+/// What is woken meanwhile is left to the next run, so that a frame that wakes itself lets other tasks run in between.
+fn run_frames(current: &Current, tree: &Tree, poll_root: &mut dyn FnMut() -> bool) -> Ran {
+    let mut woken = tree.ready.take();
+    let mut next = None;
+    for _ in 0..POLLS_PER_RUN {
+        if let Some(parent) = next.take() {
+            match parent {
+                Parent::Root if poll_root() => return Ran::Finished,
+                Parent::Root => {}
+                Parent::Frame(frame) => {
+                    frame.header().state.transition_to_polled();
+                    next = poll(frame, current);
+                }
+            }
+        } else if let Some(frame) = current.pop_fresh().or_else(|| woken.pop()) {
+            if frame.header().state.transition_to_popped() {
+                next = poll(frame, current);
+            }
+            frame.release();
+        } else {
+            return Ran::Pending;
+        }
+    }
+    put_off(current, tree, next, woken);
+    Ran::Pending
+}
+
+/// Polls a frame, if that is still wanted, and says whose turn it is if it is done.
+fn poll(frame: RawFrame, current: &Current) -> Option<Parent> {
+    if frame.header().state.is_orphaned() {
+        // It is empty: what is left to do is what could not be done on another thread.
+        super::teardown::detach(frame);
+        return None;
+    }
+    if frame.phase() != Phase::Rooted {
+        return None;
+    }
+    let _nested = current.nest(frame);
+    let _unconstrained = frame.is_unconstrained().then(|| coop::enter(None));
+    frame.poll_stored().then(|| frame.parent().map_or(Parent::Root, Parent::Frame))
+}
+
+/// Leaves what this run does not get round to for the next one.
+fn put_off(current: &Current, tree: &Tree, next: Option<Parent>, mut woken: Chain) {
+    match next {
+        Some(Parent::Root) => current.wake_root(),
+        Some(Parent::Frame(frame)) => frame.wake_by_ref(),
+        None => {}
+    }
+    while let Some(frame) = current.pop_fresh().or_else(|| woken.pop()) {
+        tree.push_back(frame);
+    }
+    current.schedule_root();
+}
+
+/// Ends a tree: drops every future in it, leaf first, and refuses what is woken later.
+///
+/// The root's own future is still there, or gone; what its drop does later finds the frames empty. Panics of the futures'
+/// drops are gathered: the first one is returned.
+pub(crate) fn end(current: &Current) -> Option<super::raw::Payload> {
+    let tree = current.tree_if_any()?;
+    let first = super::teardown::tear_down_all(&tree.children);
+    drop(current.take_fresh());
+    drop(tree.ready.close());
+    first
+}
+
+/// How many polls of frames one run makes before it lets other tasks run.
+const POLLS_PER_RUN: usize = 256;

@@ -1,0 +1,79 @@
+//! Dropping a frame with everything below it, without recursion.
+#![expect(unsafe_code, reason = "drops futures and outputs in place")]
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use super::owned::Owned;
+use super::raw::{Payload, Phase, RawFrame};
+use crate::containment::discard_payload;
+
+/// Drops the future or the output of a rooted frame, after those of all frames below it: leaf first, each child before
+/// its parent. The handles below find their frames empty. The frame itself stays in its parent's list.
+///
+/// By whoever runs the tree, or has the handle: nobody else touches the frames below it then.
+///
+/// Panics of the drops are gathered: the first one is returned, the others are discarded.
+pub(super) fn tear_down(frame: RawFrame) -> Option<Payload> {
+    let mut first = None;
+    let mut leaf = frame;
+    loop {
+        while let Some(child) = leaf.header().children.get() {
+            leaf = child;
+        }
+        let parent = leaf.parent();
+        keep_first(&mut first, empty(leaf));
+        if leaf == frame {
+            return first;
+        }
+        detach(leaf);
+        leaf = parent.expect("frames below another one have a parent");
+    }
+}
+
+/// Drops what is in a list of children, and empties the list.
+pub(super) fn tear_down_all(children: &Owned<Option<RawFrame>>) -> Option<Payload> {
+    let mut first = None;
+    while let Some(child) = children.get() {
+        keep_first(&mut first, tear_down(child));
+        detach(child);
+    }
+    first
+}
+
+/// Takes a frame out of its parent's list, and releases the reference of a handle that was dropped where that could not be
+/// done. By whoever runs the tree, or has the parent's handle.
+pub(super) fn detach(frame: RawFrame) {
+    frame.unlink(frame.tree());
+    if frame.header().state.is_orphaned() {
+        frame.release();
+    }
+}
+
+/// Drops what is left in a frame that has no children, if that is not its handle's business.
+fn empty(frame: RawFrame) -> Option<Payload> {
+    if frame.is_polling() {
+        // Its own poll drops it: the future is in use further up on this stack, and the caller is about to free what it
+        // borrows or lies in. No safe code gets here.
+        std::process::abort();
+    }
+    frame.header().state.transition_to_inert();
+    let was = frame.phase();
+    let drop = match was {
+        Phase::Rooted | Phase::PoisonedRooted => frame.vtable().drop_future,
+        Phase::Done => frame.vtable().drop_output,
+        Phase::Fresh | Phase::Island | Phase::PoisonedIsland | Phase::Empty => return None,
+    };
+    frame.set_phase(Phase::Empty);
+    // SAFETY: the phase said that the future, or the output, is there, and it does not any more.
+    catch_unwind(AssertUnwindSafe(|| unsafe { drop(frame) })).err()
+}
+
+/// Keeps the first payload and discards the other.
+pub(crate) fn keep_first(first: &mut Option<Payload>, payload: Option<Payload>) {
+    if let Some(payload) = payload {
+        match first {
+            Some(_) => discard_payload(payload),
+            None => *first = Some(payload),
+        }
+    }
+}
