@@ -30,6 +30,10 @@ pub struct RuntimeMetrics {
 pub struct WorkerMetrics {
     /// Polls of tasks.
     pub polls: u64,
+    /// Tasks that were put on its queue, or into its next-task slot, from inside: spawned, woken, or yielding.
+    pub pushes: u64,
+    /// Tasks that were run right after the one that they joined, without standing in a queue.
+    pub handovers: u64,
     /// Times that it went to sleep.
     pub parks: u64,
     /// Times that somebody woke it for work.
@@ -84,10 +88,23 @@ impl RuntimeMetrics {
 
 impl WorkerMetrics {
     fn new(remote: &crate::scheduler::Remote) -> Self {
-        let Counters { polls, parks, unparks, steals, stolen_tasks, events, takeovers, busy_ns, .. } =
-            &remote.counters;
+        let Counters {
+            polls,
+            pushes,
+            handovers,
+            parks,
+            unparks,
+            steals,
+            stolen_tasks,
+            events,
+            takeovers,
+            busy_ns,
+            ..
+        } = &remote.counters;
         Self {
             polls: polls.read(),
+            pushes: pushes.read(),
+            handovers: handovers.read(),
             parks: parks.read(),
             unparks: unparks.read(),
             steals: steals.read(),

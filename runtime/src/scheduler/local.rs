@@ -74,6 +74,7 @@ impl Local {
     #[inline]
     pub(crate) fn schedule(&self, runnable: Runnable, reason: Reason) {
         let remote = self.remote();
+        remote.counters.pushes.add(1);
         let runnable = if reason == Reason::Yielded {
             runnable
         } else {
@@ -188,21 +189,42 @@ impl Local {
     /// Runs one task, and those that it hands over to. Returns the number of the poll.
     #[inline]
     pub(crate) fn run(&self, runnable: Runnable) -> u32 {
-        let tick = self.next_tick();
+        let mut tick = self.next_tick();
         coop::refill();
         let mut transfer = runnable.run();
         let mut in_a_row = 0;
         while let Some(next) = transfer {
             if in_a_row == TRANSFER_CAP {
-                // Its drop puts it on the queue.
-                drop(next);
-                break;
+                if !self.may_go_on(tick) {
+                    // Its drop puts it on the queue.
+                    drop(next);
+                    break;
+                }
+                in_a_row = 0;
             }
             in_a_row += 1;
+            self.remote().counters.handovers.add(1);
+            tick = self.next_tick();
             coop::refill();
             transfer = next.into_runnable().run();
         }
         tick
+    }
+
+    /// Whether nobody is kept waiting by tasks that hand over to each other. Does what is due between tasks.
+    #[cold]
+    fn may_go_on(&self, tick: u32) -> bool {
+        if self.is_guest() {
+            // The root has to be looked at.
+            return false;
+        }
+        if tick.wrapping_sub(self.maintained.get()) >= self.polls_to_maintain.get() {
+            self.maintain();
+        }
+        self.queue.is_empty()
+            && self.remote().next_task.is_empty()
+            && self.pool.injector.is_empty()
+            && !self.pool.is_closed()
     }
 
     /// Drops everything that is queued here, and what those drops queue.

@@ -30,6 +30,11 @@ impl NextTask {
         Ok(())
     }
 
+    /// Whether there was nothing in it a moment ago.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.load(Ordering::Relaxed).is_null()
+    }
+
     /// Takes the runnable, if there is one.
     #[inline]
     pub(crate) fn take(&self) -> Option<Runnable> {

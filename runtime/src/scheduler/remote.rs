@@ -49,6 +49,8 @@ pub(crate) struct Counters {
     pub(crate) spawned: Counter,
     pub(crate) completed: Counter,
     pub(crate) polls: Counter,
+    pub(crate) pushes: Counter,
+    pub(crate) handovers: Counter,
     pub(crate) parks: Counter,
     pub(crate) unparks: Counter,
     pub(crate) steals: Counter,

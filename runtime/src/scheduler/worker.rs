@@ -94,7 +94,7 @@ impl Local {
 
     /// What a busy worker does between tasks, now and then.
     #[cold]
-    fn maintain(&self) {
+    pub(super) fn maintain(&self) {
         coop::lift();
         let now = clock::now();
         let remote = self.remote();

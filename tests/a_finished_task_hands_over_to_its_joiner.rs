@@ -1,0 +1,120 @@
+//! A task that ends gives its worker to the task that joins it, without a trip through a queue: on a flat stack, for a bounded
+//! number of times in a row, and so that others get their turn.
+
+mod support;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use support::{runtime, wait_until, watchdog};
+use tress::Runtime;
+use tress::task::{lazy, yield_now};
+
+const JOINS: u64 = if cfg!(debug_assertions) { 100_000 } else { 1_000_000 };
+
+/// Pushes and hand-overs of the runtime's only worker.
+fn counters(runtime: &Runtime) -> (u64, u64) {
+    let workers = runtime.handle().metrics().workers();
+    (workers[0].pushes, workers[0].handovers)
+}
+
+/// Where the stack ends at the moment.
+fn stack_pointer() -> usize {
+    let here = 0_u8;
+    std::hint::black_box(&raw const here).addr()
+}
+
+#[test]
+fn and_nothing_is_queued_for_it() {
+    let _watchdog = watchdog();
+    let runtime = runtime(1);
+    let before = counters(&runtime);
+    let joins = runtime.spawn(async {
+        for n in 0..JOINS {
+            assert_eq!(tress::spawn(async move { n }).await.unwrap(), n);
+        }
+    });
+    runtime.block_on(joins).unwrap();
+    let after = counters(&runtime);
+    // One push a task: its spawn.
+    assert_eq!((after.0 - before.0, after.1 - before.1), (JOINS, JOINS));
+}
+
+/// The joiner is a frame below a task.
+#[test]
+fn and_nothing_is_queued_for_a_frame() {
+    let _watchdog = watchdog();
+    let runtime = runtime(1);
+    let before = counters(&runtime);
+    let joins = runtime.spawn(async {
+        lazy(async {
+            for n in 0..JOINS {
+                assert_eq!(tress::spawn(async move { n }).await.unwrap(), n);
+            }
+        })
+        .await;
+    });
+    runtime.block_on(joins).unwrap();
+    let after = counters(&runtime);
+    assert_eq!((after.0 - before.0, after.1 - before.1), (JOINS, JOINS));
+}
+
+#[test]
+fn and_the_stack_stays_flat() {
+    let _watchdog = watchdog();
+    let runtime = runtime(1);
+    let joins = runtime.spawn(async {
+        let (mut lowest, mut highest) = (usize::MAX, 0);
+        for _ in 0..JOINS / 10 {
+            let inner = tress::spawn(async { stack_pointer() }).await.unwrap();
+            // Only the joiner's own polls are comparable with each other.
+            std::hint::black_box(inner);
+            let here = stack_pointer();
+            (lowest, highest) = (lowest.min(here), highest.max(here));
+        }
+        (lowest, highest)
+    });
+    let (lowest, highest) = runtime.block_on(joins).unwrap();
+    // By a hand-over or from the queue: two places in the loop, never one poll on top of another.
+    assert!(highest - lowest < 4096, "the stack has grown by {} bytes", highest - lowest);
+}
+
+/// Each task of a chain joins the one that it has made, to some depth, and the end of the last leads up the whole chain.
+#[test]
+fn all_the_way_up() {
+    let _watchdog = watchdog();
+    fn nested(depth: u32) -> tress::task::JoinHandle<u32> {
+        tress::spawn(async move { if depth == 0 { 0 } else { nested(depth - 1).await.unwrap() + 1 } })
+    }
+    let runtime = runtime(1);
+    let joins = runtime.spawn(async { nested(10_000).await.unwrap() });
+    assert_eq!(runtime.block_on(joins).unwrap(), 10_000);
+}
+
+/// Two that hand over to each other for ever do not starve a third one.
+#[test]
+fn and_others_get_their_turn() {
+    let _watchdog = watchdog();
+    let runtime = runtime(1);
+    let (is_over, joins) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
+    let endless = {
+        let (is_over, joins) = (Arc::clone(&is_over), Arc::clone(&joins));
+        runtime.spawn(async move {
+            while !is_over.load(Ordering::Relaxed) {
+                tress::spawn(async {}).await.unwrap();
+                joins.fetch_add(1, Ordering::Relaxed);
+            }
+        })
+    };
+    wait_until(|| joins.load(Ordering::Relaxed) > 1000, "the two do not run");
+    let third = runtime.spawn(async {
+        for _ in 0..1000 {
+            yield_now().await;
+        }
+        tress::time::sleep(std::time::Duration::from_millis(1)).await;
+    });
+    wait_until(|| third.is_finished(), "the third task was starved");
+    assert!(!endless.is_finished());
+    is_over.store(true, Ordering::Relaxed);
+    runtime.block_on(endless).unwrap();
+}
