@@ -13,6 +13,8 @@ mod run;
 mod shared;
 mod state;
 mod teardown;
+#[cfg(all(test, not(tress_loom)))]
+mod tests;
 mod waker;
 
 pub use self::lazy::{Lazy, LocalLazy, lazy, lazy_borrowed, lazy_local, lazy_local_borrowed};

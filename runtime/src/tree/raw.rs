@@ -244,12 +244,12 @@ impl RawFrame {
         list.set(Some(self));
     }
 
-    /// Takes the frame out of its parent's list of children, if it is there.
-    pub(super) fn unlink(self, tree: &Tree) {
+    /// Takes the frame out of its parent's list of children. False if it is not there.
+    pub(super) fn unlink(self, tree: &Tree) -> bool {
         let header = self.header();
         let flags = header.flags.get();
         if !flags.is_linked {
-            return;
+            return false;
         }
         header.flags.set(Flags { is_linked: false, ..flags });
         let (prev, next) = (header.prev_sibling.get(), header.next_sibling.get());
@@ -260,6 +260,7 @@ impl RawFrame {
             Some(prev) => prev.header().next_sibling.set(next),
             None => self.siblings(tree).set(next),
         }
+        true
     }
 
     /// The list of children that this frame is or would be in.

@@ -40,11 +40,11 @@ pub(super) fn tear_down_all(children: &Owned<Option<RawFrame>>) -> Option<Payloa
     first
 }
 
-/// Takes a frame out of its parent's list, and releases the reference of a handle that was dropped where that could not be
-/// done. By whoever runs the tree, or has the parent's handle.
+/// Takes a frame out of its parent's list, if it is there, and then releases the reference of a handle that was dropped where
+/// that could not be done. By whoever runs the tree, or has the parent's handle.
 pub(super) fn detach(frame: RawFrame) {
-    frame.unlink(frame.tree());
-    if frame.header().state.is_orphaned() {
+    // An orphan stands in the list until it is detached: by its parent's end, or by the loop, whichever comes first.
+    if frame.unlink(frame.tree()) && frame.header().state.is_orphaned() {
         frame.release();
     }
 }
