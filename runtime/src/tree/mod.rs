@@ -5,6 +5,8 @@ mod cell;
 mod current;
 mod island;
 mod lazy;
+#[cfg(all(test, tress_loom))]
+mod model;
 mod owned;
 mod raw;
 mod ready;

@@ -132,6 +132,16 @@ impl FrameHeader {
             flags: Owned::new(Flags::default()),
         }
     }
+
+    /// Has loom check that nobody looks at the header any more: every use of it but of the state word begins with the tree.
+    #[cfg(tress_loom)]
+    fn retire(&self) {
+        self.tree.set(ptr::null());
+    }
+
+    #[cfg(not(tress_loom))]
+    #[inline(always)]
+    fn retire(&self) {}
 }
 
 impl RawFrame {
@@ -305,6 +315,7 @@ impl RawFrame {
     fn free(self, freed: Freed) {
         let layout = self.vtable().layout;
         let tree = self.tree_ptr();
+        self.header().retire();
         // SAFETY: the last reference is gone; the frame was allocated with this layout and kind.
         unsafe { frame::free(self.0.cast(), layout, frame::Kind::Raw) };
         if freed.holds_root {
@@ -373,6 +384,7 @@ impl RawFrame {
     /// The tree of a frame that is part of one, for somebody whose reference keeps it: a waker's comes with one to the root,
     /// and whoever runs the tree keeps it anyway.
     pub(super) fn tree(&self) -> &Tree {
+        debug_assert!(!self.tree_ptr().is_null(), "the frame is part of a tree, and has not been freed");
         // SAFETY: as above.
         unsafe { &*self.tree_ptr() }
     }

@@ -107,5 +107,5 @@ pub(crate) fn end(current: &Current) -> Option<super::raw::Payload> {
     first
 }
 
-/// How many polls of frames one run makes before it lets other tasks run.
-const POLLS_PER_RUN: usize = 256;
+/// How many polls of frames one run makes before it lets other tasks run. Models have to get there.
+const POLLS_PER_RUN: usize = if cfg!(tress_loom) { 2 } else { 256 };
