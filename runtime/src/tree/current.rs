@@ -37,6 +37,8 @@ pub(crate) struct Current {
     depth: Cell<u32>,
     /// Frames that are part of the tree but have yet to be polled for the first time.
     fresh: Cell<Chain>,
+    /// Whether the root's end has begun: then nobody will take what is pushed.
+    is_ending: Cell<bool>,
     /// The run that this one is nested in.
     outer: Cell<*const Current>,
     _pinned: PhantomPinned,
@@ -63,6 +65,7 @@ impl Current {
             frame: Cell::new(None),
             depth: Cell::new(0),
             fresh: Cell::new(Chain::EMPTY),
+            is_ending: Cell::new(false),
             outer: Cell::new(ptr::null()),
             _pinned: PhantomPinned,
         }
@@ -91,9 +94,18 @@ impl Current {
             None => {
                 let tree = self.root.tree();
                 self.tree.set(tree.as_ptr());
+                if self.is_ending.get() {
+                    // SAFETY: the root, which is held while it is run, keeps its tree.
+                    drop(unsafe { tree.as_ref() }.ready.close());
+                }
                 tree
             }
         }
+    }
+
+    /// Says that the root is being dropped.
+    pub(super) fn begin_end(&self) {
+        self.is_ending.set(true);
     }
 
     pub(super) fn is_thread_bound(&self) -> bool {

@@ -1,8 +1,8 @@
 //! The end of a tree × wakes of its frames.
 
-use std::future::poll_fn;
-use std::pin::pin;
-use std::task::Poll;
+use std::future::{Future, pending, poll_fn};
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll, Waker};
 
 use loom::thread;
 
@@ -10,7 +10,7 @@ use super::{Idle, RootBooks};
 use crate::primitive::explore::explore;
 use crate::primitive::sync::{Arc, PlainArc};
 use crate::task::model::{Books, Queue, Until, shut_down};
-use crate::tree::lazy;
+use crate::tree::{Lazy, lazy};
 
 /// Shutdown × wakes of both kinds: what is pushed too late is refused, and all is freed.
 #[test]
@@ -74,5 +74,45 @@ fn a_root_ends_before_its_frame() {
         queue.run_all();
         assert!(abort.is_finished(), "the wake was lost");
         assert_eq!((frame.futures_dropped(), frame.outputs_dropped()), (1, frame.polls() - 1));
+    });
+}
+
+/// Wakes itself in its first poll, and goes on waiting.
+struct WakeSelf;
+
+impl Future for WakeSelf {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        cx.waker().clone().wake();
+        Poll::Pending
+    }
+}
+
+/// Polls a lazy when it is dropped, with a waker that it has kept.
+struct PollWhenDropped<'a> {
+    lazy: Pin<&'a mut Lazy<'static, ()>>,
+    waker: Waker,
+}
+
+impl Drop for PollWhenDropped<'_> {
+    fn drop(&mut self) {
+        assert!(self.lazy.as_mut().poll(&mut Context::from_waker(&self.waker)).is_pending());
+    }
+}
+
+/// A future that is being dropped starts a lazy, whose wake must not be kept in a list that nobody reads any more.
+#[test]
+fn what_starts_while_its_task_is_dropped_does_not_stay() {
+    explore(1, || {
+        let queue = Queue::new();
+        let handle = queue.spawn(async {
+            let lazy = pin!(lazy(WakeSelf));
+            let waker = poll_fn(|cx| Poll::Ready(cx.waker().clone())).await;
+            let _guard = PollWhenDropped { lazy, waker };
+            pending::<()>().await;
+        });
+        queue.run_all();
+        let _ = shut_down(&handle.abort_handle());
     });
 }
