@@ -1,7 +1,7 @@
 //! Handles that another thread uses during their parent's poll × wakes of their frames.
 #![expect(unsafe_code, reason = "scoped threads")]
 
-use std::future::{Future, poll_fn};
+use std::future::{Future, pending, poll_fn};
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll, Waker};
 
@@ -16,7 +16,7 @@ use crate::tree::{Lazy, lazy};
 type Slot<'a> = Pin<&'a mut Option<Lazy<'static, Output>>>;
 
 /// Starts a child in its first poll, leaving a waker of its own for each poll. In the second poll another thread gets the
-/// child's handle; then `rest` says what comes of the poll, and of later ones.
+/// child's handle, while the parent starts another child; then `rest` says what comes of the poll, and of later ones.
 async fn lend(
     own: PlainArc<RootBooks>,
     child: Arc<Books>,
@@ -24,6 +24,7 @@ async fn lend(
     rest: fn(Slot<'_>, &mut Context<'_>) -> Poll<()>,
 ) {
     let mut slot = pin!(Some(lazy(Until { books: child, until: 1, wakers: 2 })));
+    let mut sibling = pin!(lazy(pending::<()>()));
     let mut polls = 0;
     poll_fn(|cx| {
         own.keep(cx.waker().clone());
@@ -36,6 +37,8 @@ async fn lend(
         if polls == 2 {
             // SAFETY: it is joined at once.
             let thread = unsafe { spawn_scoped(|| elsewhere(slot.as_mut())) };
+            // The list of children stays the parent's.
+            assert!(sibling.as_mut().poll(cx).is_pending());
             thread.join().unwrap();
         }
         rest(slot.as_mut(), cx)

@@ -17,7 +17,8 @@ struct Pair {
     target: Arc<Books>,
     /// What the joiner's future that waits has left.
     joiner: PlainArc<RootBooks>,
-    handle: JoinHandle<()>,
+    /// Keeps the joiner, unless the model has dropped it.
+    handle: Option<JoinHandle<()>>,
 }
 
 const BY_TASK_AND_FRAME: [bool; 2] = [false, true];
@@ -46,11 +47,11 @@ impl Pair {
         queue.run_all();
         let waker = target.waker();
         target.raise(|| waker.wake());
-        Self { target, joiner, handle }
+        Self { target, joiner, handle: Some(handle) }
     }
 
     fn assert_ended(&self) {
-        assert!(self.handle.is_finished(), "the joiner was forgotten");
+        assert!(self.handle.as_ref().is_none_or(JoinHandle::is_finished), "the joiner was forgotten");
         assert_eq!((self.target.futures_dropped(), self.target.outputs_dropped()), (1, 1));
     }
 }
@@ -75,14 +76,14 @@ fn the_joiner_is_handed_over() {
 /// The joiner is aborted, woken or shut down meanwhile: it is run once at a time, and ends.
 fn another_comes_to_the_joiner(
     preemptions: usize,
-    other: impl Fn(&Pair) -> Box<dyn FnOnce()> + Send + Sync + 'static + Copy,
+    other: impl Fn(&mut Pair) -> Box<dyn FnOnce()> + Send + Sync + 'static + Copy,
 ) {
     for in_frame in BY_TASK_AND_FRAME {
         for transfer_is_dropped in [false, true] {
             explore(preemptions, move || {
                 let queue = Queue::new();
-                let pair = Pair::new(&queue, in_frame);
-                let meanwhile = thread::spawn(other(&pair));
+                let mut pair = Pair::new(&queue, in_frame);
+                let meanwhile = thread::spawn(other(&mut pair));
                 let working = thread::spawn({
                     let queue = queue.clone();
                     move || queue.work()
@@ -108,7 +109,8 @@ fn another_comes_to_the_joiner(
 fn a_hand_over_races_with_an_abort() {
     another_comes_to_the_joiner(3, |pair| {
         drop(pair.joiner.waker());
-        let abort = pair.handle.abort_handle();
+        let handle = pair.handle.as_ref().expect("it has not been dropped");
+        let abort = handle.abort_handle();
         Box::new(move || abort.abort())
     });
 }
@@ -125,7 +127,10 @@ fn a_hand_over_races_with_a_wake() {
 fn a_hand_over_races_with_a_shutdown() {
     another_comes_to_the_joiner(3, |pair| {
         drop(pair.joiner.waker());
-        let abort = pair.handle.abort_handle();
+        // Nobody else keeps the joiner.
+        let handle = pair.handle.take().expect("it has not been dropped");
+        let abort = handle.abort_handle();
+        drop(handle);
         Box::new(move || {
             let _ = shut_down(&abort);
         })

@@ -10,7 +10,7 @@ use loom::thread;
 use super::{Idle, RootBooks, await_frame, spawn_scoped};
 use crate::primitive::explore::explore;
 use crate::primitive::sync::Arc;
-use crate::task::model::{Books, Queue};
+use crate::task::model::{Books, Queue, Until};
 use crate::tree::lazy;
 
 /// Two wakers of both kinds, while the task is run: whatever was done before a wake is seen by a later poll of the frame, and
@@ -61,6 +61,30 @@ fn a_wake_that_finds_the_frame_queued_publishes_too() {
             assert!(handle.is_finished(), "a wake was lost");
         });
     }
+}
+
+/// A frame is woken while the end of its child leads to its poll: what was done before the wake is seen by that poll, or by another.
+#[test]
+fn a_parent_is_woken_while_its_child_ends() {
+    explore(4, || {
+        let queue = Queue::new();
+        let (parent, child) = (Books::new(), Books::new());
+        let below = lazy(Until { books: child.clone(), until: 1, wakers: 1 });
+        let own = Until { books: parent.clone(), until: 1, wakers: 1 };
+        let both = lazy(futures_util::future::join(own, below));
+        let handle = queue.spawn(await_frame(RootBooks::new(), 0, both));
+        queue.run_all();
+        let (of_parent, of_child) = (parent.waker(), child.waker());
+        child.raise(|| of_child.wake());
+        let waking = thread::spawn({
+            let parent = parent.clone();
+            move || parent.raise(|| of_parent.wake())
+        });
+        queue.run_all();
+        waking.join().unwrap();
+        queue.run_all();
+        assert!(handle.is_finished(), "a wake was lost");
+    });
 }
 
 /// Wakers are cloned, woken and dropped while frame and task end and the handle goes: the last one frees the frame, once, and then
