@@ -12,15 +12,15 @@ use super::teardown::detach;
 ///
 /// # Panics
 ///
-/// If the frame's own future is being polled further up on this stack.
+/// If the frame's own future, or that of one below it, is being polled further up on this stack. No safe code gets there.
 #[cold]
 pub(super) fn isolate(frame: RawFrame) {
-    assert!(!frame.is_polling(), "a Lazy was polled inside its own poll");
     let mut leaf = frame;
     loop {
         while let Some(child) = leaf.header().children.get() {
             leaf = child;
         }
+        assert!(!leaf.is_polling(), "a Lazy was polled inside its own poll");
         let parent = leaf.parent();
         // What has woken it, or wakes it before it is polled again, is found by that poll.
         leaf.header().state.transition_to_inert();
