@@ -132,16 +132,6 @@ impl FrameHeader {
             flags: Owned::new(Flags::default()),
         }
     }
-
-    /// Has loom check that nobody looks at the header any more: every use of it but of the state word begins with the tree.
-    #[cfg(tress_loom)]
-    fn retire(&self) {
-        self.tree.set(ptr::null());
-    }
-
-    #[cfg(not(tress_loom))]
-    #[inline(always)]
-    fn retire(&self) {}
 }
 
 impl RawFrame {
@@ -315,7 +305,7 @@ impl RawFrame {
     fn free(self, freed: Freed) {
         let layout = self.vtable().layout;
         let tree = self.tree_ptr();
-        self.header().retire();
+        self.retire();
         // SAFETY: the last reference is gone; the frame was allocated with this layout and kind.
         unsafe { frame::free(self.0.cast(), layout, frame::Kind::Raw) };
         if freed.holds_root {
@@ -324,6 +314,18 @@ impl RawFrame {
             root.release();
         }
     }
+
+    /// Has loom check that every other use of the header comes before.
+    #[cfg(tress_loom)]
+    fn retire(mut self) {
+        self.header().tree.set(ptr::null());
+        // SAFETY: the last reference is gone.
+        unsafe { self.0.as_mut() }.state.retire();
+    }
+
+    #[cfg(not(tress_loom))]
+    #[inline(always)]
+    fn retire(self) {}
 
     /// Wakes through a waker that stays.
     pub(super) fn wake_by_ref(self) {
