@@ -3,7 +3,7 @@
 
 use std::alloc::Layout;
 use std::future::Future;
-use std::mem::{ManuallyDrop, offset_of};
+use std::mem::{ManuallyDrop, needs_drop, offset_of};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::ptr::NonNull;
@@ -93,23 +93,39 @@ impl<F: Future> FrameCell<F> {
 
     /// # Safety
     ///
-    /// That of [`poll`](Self::poll), and `target` is the address of a `Poll<F::Output>`.
-    unsafe fn poll_into(frame: RawFrame, cx: &mut Context<'_>, target: NonNull<()>) {
+    /// That of [`poll`](Self::poll), and `target` is the address of a `Poll<F::Output>` that is pending. If true is returned, the
+    /// handle's reference is gone.
+    unsafe fn poll_into(frame: RawFrame, cx: &mut Context<'_>, target: NonNull<()>) -> bool {
         // SAFETY: the caller's promise.
         let poll = unsafe { Self::poll(frame, cx) };
-        if poll.is_ready() {
-            if frame.header().children.get().is_some() {
-                tear_down_leaked_children(frame);
-            }
+        if poll.is_pending() {
+            return false;
+        }
+        if frame.header().children.get().is_some() {
+            tear_down_leaked_children(frame);
+        }
+        let output = OnUnwind::new(poll);
+        if needs_drop::<F>() {
             frame.set_phase(Phase::Empty);
-            frame.header().state.transition_to_inert();
-            let drop = OnUnwind(Some(poll));
             // SAFETY: the future is there, and the phase says that it is not any more.
             unsafe { Self::drop_future(frame) };
-            let poll = drop.disarm();
-            // SAFETY: the caller's promise; what stands there is `Pending`, which needs no drop.
-            unsafe { target.cast::<Poll<F::Output>>().write(poll) };
         }
+        // SAFETY: the caller's promise; what stands there is `Pending`, which needs no drop.
+        unsafe { target.cast::<Poll<F::Output>>().write(output.disarm()) };
+        if frame.is_linked() {
+            // Its place in a list of children has to be given up first.
+            frame.set_phase(Phase::Empty);
+            return false;
+        }
+        if frame.header().state.is_held_by_handle_only() {
+            // SAFETY: nobody else refers to the frame; it was allocated with this layout and kind.
+            unsafe { frame::free(frame.as_non_null().cast(), Self::LAYOUT, frame::Kind::Raw) };
+        } else {
+            frame.set_phase(Phase::Empty);
+            frame.header().state.transition_to_inert();
+            frame.release_handle();
+        }
+        true
     }
 
     /// # Safety
@@ -178,18 +194,28 @@ fn tear_down_leaked_children(frame: RawFrame) {
 }
 
 /// Drops an output while a panic of its future's drop unwinds, and contains the panic of that drop.
-struct OnUnwind<T>(Option<T>);
+struct OnUnwind<T>(ManuallyDrop<T>);
 
 impl<T> OnUnwind<T> {
-    fn disarm(mut self) -> T {
-        self.0.take().expect("it is disarmed once")
+    #[inline(always)]
+    fn new(value: T) -> Self {
+        Self(ManuallyDrop::new(value))
+    }
+
+    #[inline(always)]
+    fn disarm(self) -> T {
+        let this = ManuallyDrop::new(self);
+        // SAFETY: the value is moved out once, and not dropped, since `this` is not.
+        unsafe { std::ptr::read(&raw const *this.0) }
     }
 }
 
 impl<T> Drop for OnUnwind<T> {
+    #[cold]
     fn drop(&mut self) {
-        if let Some(value) = self.0.take() {
-            contain_panic(|| drop(value));
-        }
+        contain_panic(|| {
+            // SAFETY: the value is there: it is taken out by `disarm` only, after which this is not called.
+            unsafe { ManuallyDrop::drop(&mut self.0) }
+        });
     }
 }

@@ -200,11 +200,11 @@ pub(super) fn with_current<R>(f: impl FnOnce(Option<&Current>) -> R) -> R {
 
 /// Whether this thread runs the tree, be it in an outer run: then it alone touches it.
 #[inline]
-pub(super) fn runs(tree: *const Tree) -> bool {
+pub(super) fn runs(tree: NonNull<Tree>) -> bool {
     let mut next = CURRENT.try_with(Cell::get).unwrap_or(ptr::null());
     // SAFETY: null, or a run that was entered further up on this stack and has not been left.
     while let Some(current) = unsafe { next.as_ref() } {
-        if ptr::eq(current.tree.get(), tree) {
+        if ptr::eq(current.tree.get(), tree.as_ptr()) {
             return true;
         }
         next = current.outer.get();

@@ -239,8 +239,8 @@ impl<'a, T> Lazy<'a, T> {
     /// assert_eq!(runtime.block_on(count(&bytes)), 10_000);
     /// # Ok::<(), std::io::Error>(())
     /// ```
-    pub unsafe fn assume_unleaked(self) -> Self {
-        self.frame.frame.set_bounds(Bounds::Rootable);
+    pub unsafe fn assume_unleaked(mut self) -> Self {
+        self.frame.set_bounds(Bounds::Rootable);
         self
     }
 
@@ -257,8 +257,8 @@ impl<'a, T> Lazy<'a, T> {
     /// assert_eq!(runtime.block_on(lazy(async { 1 }).opaque()), 1);
     /// # Ok::<(), std::io::Error>(())
     /// ```
-    pub fn opaque(self) -> Self {
-        self.frame.frame.set_bounds(Bounds::Island);
+    pub fn opaque(mut self) -> Self {
+        self.frame.set_bounds(Bounds::Island);
         self
     }
 
@@ -273,8 +273,8 @@ impl<'a, T> Lazy<'a, T> {
 
 impl<T> LocalLazy<'_, T> {
     /// Keeps the frame an island; see [`Lazy::opaque`].
-    pub fn opaque(self) -> Self {
-        self.frame.frame.set_bounds(Bounds::Island);
+    pub fn opaque(mut self) -> Self {
+        self.frame.set_bounds(Bounds::Island);
         self
     }
 }
@@ -315,7 +315,8 @@ impl<T> fmt::Debug for LocalLazy<'_, T> {
 
 /// What both handles are made of.
 struct Handle<T> {
-    frame: RawFrame,
+    /// `None` once the output has been given and the frame let go of.
+    frame: Option<RawFrame>,
     _output: PhantomData<T>,
     _pinned: PhantomPinned,
 }
@@ -323,102 +324,114 @@ struct Handle<T> {
 impl<T> Handle<T> {
     #[inline(always)]
     fn new<F: Future<Output = T>>(future: F, bounds: Bounds) -> Self {
-        Self { frame: cell::allocate(future, bounds), _output: PhantomData, _pinned: PhantomPinned }
+        Self { frame: Some(cell::allocate(future, bounds)), _output: PhantomData, _pinned: PhantomPinned }
     }
 
-    #[inline]
-    #[track_caller]
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<T> {
-        match self.frame.phase() {
-            Phase::Fresh => self.first_poll(cx),
-            Phase::Island => self.poll_island(cx),
-            Phase::Rooted => self.poll_rooted(cx),
-            Phase::Done => Poll::Ready(self.take()),
-            Phase::Empty | Phase::PoisonedRooted | Phase::PoisonedIsland => {
-                panic!("a Lazy was polled after it had completed or panicked")
-            }
+    /// Changes what may become of the frame, unless that is decided.
+    fn set_bounds(&mut self, bounds: Bounds) {
+        if let Some(frame) = self.frame {
+            frame.set_bounds(bounds);
         }
     }
 
-    /// Decides what the frame is, and polls it.
-    #[inline]
+    #[inline(always)]
     #[track_caller]
-    fn first_poll(&mut self, cx: &mut Context<'_>) -> Poll<T> {
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<T> {
+        match self.frame {
+            Some(frame) if frame.phase() == Phase::Fresh => self.first_poll(frame, cx),
+            frame => self.poll_again(frame, cx),
+        }
+    }
+
+    #[inline(never)]
+    #[track_caller]
+    fn poll_again(&mut self, frame: Option<RawFrame>, cx: &mut Context<'_>) -> Poll<T> {
+        if let Some(frame) = frame {
+            match frame.phase() {
+                Phase::Fresh | Phase::Island => return self.poll_island(frame, cx),
+                Phase::Rooted => return self.poll_rooted(frame, cx),
+                Phase::Done => return Poll::Ready(self.take(frame)),
+                Phase::Empty | Phase::PoisonedRooted | Phase::PoisonedIsland => {}
+            }
+        }
+        panic!("a Lazy was polled after it had completed or panicked")
+    }
+
+    /// Decides what the frame is, and polls it.
+    #[inline(always)]
+    #[track_caller]
+    fn first_poll(&mut self, frame: RawFrame, cx: &mut Context<'_>) -> Poll<T> {
         let caller = Location::caller();
         with_current(|current| match current {
-            Some(current) if self.may_be_rooted(current) && self.is_awaited_by(current, cx) => {
-                self.start(current, caller)
+            Some(current) if may_be_rooted(frame, current) && self.is_awaited_by(current, cx) => {
+                self.start(frame, current, caller)
             }
             _ => {
-                self.frame.set_phase(Phase::Island);
-                self.poll_island(cx)
+                frame.set_phase(Phase::Island);
+                self.poll_island(frame, cx)
             }
         })
     }
 
-    #[inline]
-    fn may_be_rooted(&self, current: &Current) -> bool {
-        match self.frame.bounds() {
-            Bounds::Rootable => true,
-            Bounds::RootableOnThread => current.is_thread_bound(),
-            Bounds::Island => false,
-        }
-    }
-
-    #[inline]
+    #[inline(always)]
     fn is_awaited_by(&self, current: &Current, cx: &Context<'_>) -> bool {
         current.awaits(std::ptr::from_ref(self).addr(), cx.waker())
     }
 
     /// Makes the frame part of the tree, and polls it: at once, or from the loop if there is little stack left.
-    #[inline]
-    fn start(&mut self, current: &Current, caller: &'static Location<'static>) -> Poll<T> {
-        let frame = self.frame;
+    #[inline(always)]
+    fn start(&mut self, frame: RawFrame, current: &Current, caller: &'static Location<'static>) -> Poll<T> {
         let tree = current.tree();
-        frame.root(tree, current.frame(), coop::is_unconstrained());
+        frame.root(tree);
         let mut poll = Poll::Pending;
         if current.has_room() {
-            let _nested = current.nest(frame);
+            let poisoning = Poisoning { frame, rooted_at: Some(caller) };
+            let nested = current.nest(frame);
             let waker = WakerRef::new(&frame);
-            let poisoning = Poisoning::begin(frame, Some(caller));
             // SAFETY: this thread runs the tree, the future is there, and the address is that of such a value.
-            unsafe {
+            let is_gone = unsafe {
                 (frame.vtable().poll_into)(
                     frame,
                     &mut Context::from_waker(&waker),
                     NonNull::from(&mut poll).cast(),
-                );
-            }
-            poisoning.end();
-            if poll.is_ready() {
+                )
+            };
+            drop(nested);
+            std::mem::forget(poisoning);
+            if is_gone {
+                self.frame = None;
                 return poll;
             }
         } else {
             frame.header().state.transition_to_queued_unseen();
             current.push_fresh(frame);
         }
-        frame.link(frame.tree(), caller);
+        frame.link(frame.tree(), current.frame(), caller, coop::is_unconstrained());
         poll
     }
 
     /// Polls the frame exactly as a boxed future is polled.
     #[track_caller]
-    fn poll_island(&mut self, cx: &mut Context<'_>) -> Poll<T> {
-        let frame = self.frame;
+    fn poll_island(&mut self, frame: RawFrame, cx: &mut Context<'_>) -> Poll<T> {
         let mut poll = Poll::Pending;
-        let poisoning = Poisoning::begin(frame, None);
-        island::with_stack(|| {
+        frame.set_polling(true);
+        let poisoning = Poisoning { frame, rooted_at: None };
+        let is_gone = island::with_stack(|| {
             // SAFETY: the handle has the island alone, the future is there, and the address is that of such a value.
-            unsafe { (frame.vtable().poll_into)(frame, cx, NonNull::from(&mut poll).cast()) };
+            unsafe { (frame.vtable().poll_into)(frame, cx, NonNull::from(&mut poll).cast()) }
         });
-        poisoning.end();
+        std::mem::forget(poisoning);
+        if is_gone {
+            self.frame = None;
+        } else {
+            frame.set_polling(false);
+        }
         poll
     }
 
     /// Somebody asks again, before the frame is done.
     #[track_caller]
-    fn poll_rooted(&mut self, cx: &mut Context<'_>) -> Poll<T> {
-        let frame = self.frame;
+    fn poll_rooted(&mut self, frame: RawFrame, cx: &mut Context<'_>) -> Poll<T> {
         let by_parent = with_current(|current| {
             current
                 .is_some_and(|current| current.frame() == frame.parent() && self.is_awaited_by(current, cx))
@@ -428,20 +441,18 @@ impl<T> Handle<T> {
             return Poll::Pending;
         }
         island::isolate(frame);
-        self.poll_island(cx)
+        self.poll_island(frame, cx)
     }
 
     /// Takes the stored output. Unwinds with the stored panic.
     #[track_caller]
-    fn take(&mut self) -> T {
-        let frame = self.frame;
-        if frame.is_linked() && runs(frame.tree_ptr()) {
-            frame.unlink(frame.tree());
-        }
+    fn take(&mut self, frame: RawFrame) -> T {
         frame.set_phase(Phase::Empty);
         let mut stored = MaybeUninit::<Stored<T>>::uninit();
         // SAFETY: the phase said that the output is there, and it does not any more; the address is that of such a value.
         unsafe { (frame.vtable().take)(frame, NonNull::from(&mut stored).cast()) };
+        self.frame = None;
+        let_go(frame);
         // SAFETY: it was written just now.
         match unsafe { stored.assume_init() } {
             Ok(output) => output,
@@ -451,13 +462,20 @@ impl<T> Handle<T> {
 }
 
 impl<T> Drop for Handle<T> {
-    #[inline]
+    #[inline(always)]
     fn drop(&mut self) {
-        if self.frame.phase() == Phase::Empty && !self.frame.is_linked() {
-            self.frame.release_handle();
-        } else {
-            drop_frame(self.frame);
+        if let Some(frame) = self.frame {
+            drop_frame(frame);
         }
+    }
+}
+
+#[inline(always)]
+fn may_be_rooted(frame: RawFrame, current: &Current) -> bool {
+    match frame.bounds() {
+        Bounds::Rootable => true,
+        Bounds::RootableOnThread => current.is_thread_bound(),
+        Bounds::Island => false,
     }
 }
 
@@ -465,23 +483,15 @@ impl<T> Drop for Handle<T> {
 #[inline(never)]
 fn drop_frame(frame: RawFrame) {
     /// The reference goes in any case.
-    struct Release(RawFrame);
+    struct LetGo(RawFrame);
 
-    impl Drop for Release {
+    impl Drop for LetGo {
         fn drop(&mut self) {
-            let frame = self.0;
-            if !frame.is_linked() {
-                frame.release_handle();
-            } else if runs(frame.tree_ptr()) {
-                frame.unlink(frame.tree());
-                frame.release_handle();
-            } else {
-                orphan(frame);
-            }
+            let_go(self.0);
         }
     }
 
-    let _release = Release(frame);
+    let _let_go = LetGo(frame);
     match frame.phase() {
         Phase::Rooted | Phase::PoisonedRooted => {
             if let Some(payload) = teardown::tear_down(frame)
@@ -494,6 +504,19 @@ fn drop_frame(frame: RawFrame) {
     }
 }
 
+/// Gives up an empty frame, and the handle's reference.
+#[inline]
+fn let_go(frame: RawFrame) {
+    if !frame.is_linked() {
+        frame.release_handle();
+    } else if runs(frame.tree_ptr()) {
+        frame.unlink(frame.tree());
+        frame.release_handle();
+    } else {
+        orphan(frame);
+    }
+}
+
 /// Leaves a frame that is empty to whoever runs its tree, with the handle's reference: its place in its parent's list must not be
 /// touched by others.
 #[cold]
@@ -503,41 +526,30 @@ fn orphan(frame: RawFrame) {
     frame.orphan();
 }
 
-/// Marks a frame as polled, and as poisoned if that poll unwinds.
+/// Marks a frame as poisoned when a poll of it unwinds.
 struct Poisoning {
     frame: RawFrame,
     /// The line that awaits it, if it has just become part of a tree.
     rooted_at: Option<&'static Location<'static>>,
 }
 
-impl Poisoning {
-    #[inline(always)]
-    fn begin(frame: RawFrame, rooted_at: Option<&'static Location<'static>>) -> Self {
-        frame.set_polling(true);
-        Self { frame, rooted_at }
-    }
-
-    #[inline(always)]
-    fn end(self) {
-        self.frame.set_polling(false);
-        std::mem::forget(self);
-    }
-}
-
 impl Drop for Poisoning {
     #[cold]
     fn drop(&mut self) {
-        self.frame.set_polling(false);
-        if self.frame.phase() == Phase::Empty {
+        let frame = self.frame;
+        frame.set_polling(false);
+        if frame.phase() == Phase::Empty {
             // The future was ready, and its drop has panicked.
             return;
         }
         match self.rooted_at {
+            None => frame.set_phase(Phase::PoisonedIsland),
             Some(location) => {
-                self.frame.set_phase(Phase::PoisonedRooted);
-                self.frame.link(self.frame.tree(), location);
+                frame.set_phase(Phase::PoisonedRooted);
+                // This thread runs the tree: it is where the poll was made.
+                let parent = with_current(|current| current.and_then(Current::frame));
+                frame.link(frame.tree(), parent, location, false);
             }
-            None => self.frame.set_phase(Phase::PoisonedIsland),
         }
     }
 }

@@ -5,11 +5,11 @@ use std::alloc::Layout;
 use std::any::Any;
 use std::ops::Range;
 use std::panic::Location;
-use std::ptr::{self, NonNull};
+use std::ptr::NonNull;
 use std::task::{Context, Waker};
 
 use super::Tree;
-use super::owned::Owned;
+use super::owned::{Owned, Unset};
 use super::ready::Pushed;
 use super::state::{Freed, State, ToNotified, ToReleased};
 use super::waker::WakerRef;
@@ -28,20 +28,34 @@ use crate::frame;
 #[derive(Debug)]
 pub(super) struct FrameHeader {
     pub(super) state: State,
-    pub(super) link: Owned<*mut FrameHeader>,
     vtable: &'static FrameVtable,
-    /// Null until the frame is part of a tree.
-    tree: Owned<*const Tree>,
-    /// The frame whose future holds the handle; `None` for the root's.
-    parent: Owned<Option<RawFrame>>,
+    status: Owned<Status>,
     pub(super) children: Owned<Option<RawFrame>>,
-    prev_sibling: Owned<Option<RawFrame>>,
-    next_sibling: Owned<Option<RawFrame>>,
-    /// The line that awaits the frame.
-    awaited_at: Owned<Option<&'static Location<'static>>>,
-    phase: Owned<Phase>,
-    bounds: Owned<Bounds>,
-    flags: Owned<Flags>,
+    /// Set when the frame becomes part of a tree.
+    tree: Unset<NonNull<Tree>>,
+    /// Set while the frame is queued.
+    pub(super) link: Unset<*mut FrameHeader>,
+    /// Set when the frame is linked: the frame whose future holds the handle; `None` for the root's.
+    parent: Unset<Option<RawFrame>>,
+    /// Set when the frame is linked.
+    prev_sibling: Unset<Option<RawFrame>>,
+    /// Set when the frame is linked.
+    next_sibling: Unset<Option<RawFrame>>,
+    /// Set when the frame is linked: the line that awaits it.
+    awaited_at: Unset<&'static Location<'static>>,
+}
+
+/// Where a frame stands in its life, and what may become of it.
+#[derive(Clone, Copy, Debug)]
+struct Status {
+    phase: Phase,
+    bounds: Bounds,
+    /// Whether its future is being polled.
+    is_polling: bool,
+    /// Whether it stands in its parent's list of children.
+    is_linked: bool,
+    /// Whether it was first polled inside [`unconstrained`](crate::task::coop::unconstrained).
+    is_unconstrained: bool,
 }
 
 /// Where a frame stands in its life.
@@ -74,22 +88,12 @@ pub(super) enum Bounds {
     Island,
 }
 
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Flags {
-    /// Whether its future is being polled.
-    pub(super) is_polling: bool,
-    /// Whether it stands in its parent's list of children.
-    is_linked: bool,
-    /// Whether it was first polled inside [`unconstrained`](crate::task::coop::unconstrained).
-    pub(super) is_unconstrained: bool,
-}
-
 /// What can be done with a frame whose future's type is not known.
 #[derive(Debug)]
 pub(super) struct FrameVtable {
-    /// Polls the future; a ready output is written to the address, a `Poll` of it, and the future dropped. Unwinds if the
-    /// future panics.
-    pub(super) poll_into: unsafe fn(RawFrame, &mut Context<'_>, NonNull<()>),
+    /// Polls the future; a ready output is written to the address, a `Poll` of it, the future dropped, and the handle's
+    /// reference released. True if so. Unwinds if the future panics.
+    pub(super) poll_into: unsafe fn(RawFrame, &mut Context<'_>, NonNull<()>) -> bool,
     /// Polls the future; stores a ready output or a panic in the future's place. True if it did. Does not unwind.
     pub(super) poll_stored: unsafe fn(RawFrame, &mut Context<'_>) -> bool,
     /// Moves the stored output to the address.
@@ -116,20 +120,26 @@ pub(super) type Payload = Box<dyn Any + Send>;
 pub(super) struct RawFrame(NonNull<FrameHeader>);
 
 impl FrameHeader {
+    #[inline(always)]
     pub(super) fn new(vtable: &'static FrameVtable, bounds: Bounds) -> Self {
+        let status = Status {
+            phase: Phase::Fresh,
+            bounds,
+            is_polling: false,
+            is_linked: false,
+            is_unconstrained: false,
+        };
         Self {
             state: State::new(),
-            link: Owned::new(ptr::null_mut()),
             vtable,
-            tree: Owned::new(ptr::null()),
-            parent: Owned::new(None),
+            status: Owned::new(status),
             children: Owned::new(None),
-            prev_sibling: Owned::new(None),
-            next_sibling: Owned::new(None),
-            awaited_at: Owned::new(None),
-            phase: Owned::new(Phase::Fresh),
-            bounds: Owned::new(bounds),
-            flags: Owned::new(Flags::default()),
+            tree: Unset::new(),
+            link: Unset::new(),
+            parent: Unset::new(),
+            prev_sibling: Unset::new(),
+            next_sibling: Unset::new(),
+            awaited_at: Unset::new(),
         }
     }
 }
@@ -151,6 +161,11 @@ impl RawFrame {
     }
 
     #[inline(always)]
+    pub(super) const fn as_non_null(self) -> NonNull<FrameHeader> {
+        self.0
+    }
+
+    #[inline(always)]
     pub(super) fn header(&self) -> &FrameHeader {
         // SAFETY: the frame is held while the value is used (see `from_ptr`), and the header is only shared.
         unsafe { self.0.as_ref() }
@@ -163,29 +178,37 @@ impl RawFrame {
 
     #[inline(always)]
     pub(super) fn phase(self) -> Phase {
-        self.header().phase.get()
+        self.header().status.get().phase
     }
 
     #[inline(always)]
     pub(super) fn set_phase(self, phase: Phase) {
-        self.header().phase.set(phase);
+        let status = self.header().status.get();
+        self.header().status.set(Status { phase, ..status });
     }
 
+    #[inline(always)]
     pub(super) fn bounds(self) -> Bounds {
-        self.header().bounds.get()
+        self.header().status.get().bounds
     }
 
     pub(super) fn set_bounds(self, bounds: Bounds) {
-        self.header().bounds.set(bounds);
+        let status = self.header().status.get();
+        self.header().status.set(Status { bounds, ..status });
     }
 
+    /// The frame whose future holds the handle, of a frame that is or was linked; `None` for the root's.
+    #[inline(always)]
     pub(super) fn parent(self) -> Option<RawFrame> {
-        self.header().parent.get()
+        // SAFETY: it was set when the frame was linked.
+        unsafe { self.header().parent.get() }
     }
 
-    /// The tree that the frame is part of; callers know that it is.
-    pub(super) fn tree_ptr(self) -> *const Tree {
-        self.header().tree.get()
+    /// The tree that the frame is part of; callers know that it is, or was.
+    #[inline(always)]
+    pub(super) fn tree_ptr(self) -> NonNull<Tree> {
+        // SAFETY: it was set when the frame became part of the tree.
+        unsafe { self.header().tree.get() }
     }
 
     /// The addresses of the frame's future.
@@ -197,43 +220,50 @@ impl RawFrame {
     }
 
     /// Whether the frame stands in its parent's list of children.
+    #[inline(always)]
     pub(super) fn is_linked(self) -> bool {
-        self.header().flags.get().is_linked
+        self.header().status.get().is_linked
     }
 
     /// Whether the future is being polled, further up on this stack.
     pub(super) fn is_polling(self) -> bool {
-        self.header().flags.get().is_polling
+        self.header().status.get().is_polling
     }
 
     #[inline(always)]
     pub(super) fn set_polling(self, is_polling: bool) {
-        let flags = self.header().flags.get();
-        self.header().flags.set(Flags { is_polling, ..flags });
+        let status = self.header().status.get();
+        self.header().status.set(Status { is_polling, ..status });
     }
 
     pub(super) fn is_unconstrained(self) -> bool {
-        self.header().flags.get().is_unconstrained
+        self.header().status.get().is_unconstrained
     }
 
-    /// Makes the frame part of a tree. By whoever runs the tree.
+    /// Makes the frame part of a tree, when its first poll begins. By whoever runs the tree.
     #[inline(always)]
-    pub(super) fn root(self, tree: NonNull<Tree>, parent: Option<RawFrame>, is_unconstrained: bool) {
+    pub(super) fn root(self, tree: NonNull<Tree>) {
         let header = self.header();
-        header.tree.set(tree.as_ptr());
-        header.parent.set(parent);
-        header.phase.set(Phase::Rooted);
-        let flags = header.flags.get();
-        header.flags.set(Flags { is_unconstrained, ..flags });
+        header.tree.set(tree);
+        let status = header.status.get();
+        header.status.set(Status { phase: Phase::Rooted, is_polling: true, ..status });
     }
 
-    /// Puts the frame into its parent's list of children.
-    pub(super) fn link(self, tree: &Tree, awaited_at: &'static Location<'static>) {
+    /// Puts the frame into its parent's list of children, when its first poll has ended.
+    #[inline]
+    pub(super) fn link(
+        self,
+        tree: &Tree,
+        parent: Option<RawFrame>,
+        awaited_at: &'static Location<'static>,
+        is_unconstrained: bool,
+    ) {
         let header = self.header();
-        header.awaited_at.set(Some(awaited_at));
-        let flags = header.flags.get();
-        debug_assert!(!flags.is_linked);
-        header.flags.set(Flags { is_linked: true, ..flags });
+        header.parent.set(parent);
+        header.awaited_at.set(awaited_at);
+        let status = header.status.get();
+        debug_assert!(!status.is_linked);
+        header.status.set(Status { is_linked: true, is_polling: false, is_unconstrained, ..status });
         let list = self.siblings(tree);
         let next = list.get();
         header.next_sibling.set(next);
@@ -247,12 +277,15 @@ impl RawFrame {
     /// Takes the frame out of its parent's list of children, if it is there.
     pub(super) fn unlink(self, tree: &Tree) {
         let header = self.header();
-        let flags = header.flags.get();
-        if !flags.is_linked {
+        let status = header.status.get();
+        if !status.is_linked {
             return;
         }
-        header.flags.set(Flags { is_linked: false, ..flags });
-        let (prev, next) = (header.prev_sibling.get(), header.next_sibling.get());
+        header.status.set(Status { is_linked: false, ..status });
+        // SAFETY: it was set when the frame was linked.
+        let prev = unsafe { header.prev_sibling.get() };
+        // SAFETY: as above.
+        let next = unsafe { header.next_sibling.get() };
         if let Some(next) = next {
             next.header().prev_sibling.set(prev);
         }
@@ -262,9 +295,10 @@ impl RawFrame {
         }
     }
 
-    /// The list of children that this frame is or would be in.
+    /// The list of children that this frame is, or is about to be, in.
+    #[inline]
     fn siblings<'a>(&'a self, tree: &'a Tree) -> &'a Owned<Option<RawFrame>> {
-        match self.header().parent.get() {
+        match self.parent() {
             // SAFETY: the parent's future holds this frame's handle, so the parent is held for as long as this frame has a
             // parent that it is linked to.
             Some(parent) => unsafe { &parent.0.as_ref().children },
@@ -300,15 +334,14 @@ impl RawFrame {
         }
     }
 
-    #[inline(always)]
+    #[inline]
     fn free(self, freed: Freed) {
+        // The reference to the root keeps the tree until it is released.
+        let root = freed.holds_root.then(|| self.tree().root);
         let layout = self.vtable().layout;
-        let tree = self.tree_ptr();
         // SAFETY: the last reference is gone; the frame was allocated with this layout and kind.
         unsafe { frame::free(self.0.cast(), layout, frame::Kind::Raw) };
-        if freed.holds_root {
-            // SAFETY: the reference to the root keeps the tree until it is released.
-            let root = unsafe { &*tree }.root;
+        if let Some(root) = root {
             root.release();
         }
     }
@@ -371,9 +404,10 @@ impl RawFrame {
 
     /// The tree of a frame that is part of one, for somebody whose reference keeps it: a waker's comes with one to the root,
     /// and whoever runs the tree keeps it anyway.
+    #[inline]
     pub(super) fn tree(&self) -> &Tree {
         // SAFETY: as above.
-        unsafe { &*self.tree_ptr() }
+        unsafe { self.tree_ptr().as_ref() }
     }
 
     /// Polls the future and stores what comes of it. True if the frame is done. By whoever runs the tree.

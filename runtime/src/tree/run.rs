@@ -77,8 +77,8 @@ fn poll(frame: RawFrame, current: &Current) -> Option<Parent> {
     if frame.phase() != Phase::Rooted {
         return None;
     }
-    let _nested = current.nest(frame);
     let _unconstrained = frame.is_unconstrained().then(|| coop::enter(None));
+    let _nested = current.nest(frame);
     frame.poll_stored().then(|| frame.parent().map_or(Parent::Root, Parent::Frame))
 }
 

@@ -181,6 +181,13 @@ impl State {
         former.less_one_ref().freed().map_or(ToReleased::Held, ToReleased::Free)
     }
 
+    /// Whether nobody but the handle refers to the frame, or to the root through it: the caller has the handle.
+    #[inline(always)]
+    pub(super) fn is_held_by_handle_only(&self) -> bool {
+        // `Acquire` pairs with the release of the references that went before.
+        self.load(Ordering::Acquire) == Snapshot(REF_ONE)
+    }
+
     /// Releases the handle's reference: without a read-modify-write if it is the only one.
     pub(super) fn ref_dec_of_handle(&self) -> ToReleased {
         // `Acquire` pairs with the release of the references that went before.
