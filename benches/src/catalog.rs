@@ -43,6 +43,8 @@ pub(crate) const PLAIN: &str = "default";
 const RUNTIMES: &[Peer] =
     &[Peer::Tress, Peer::Tokio, Peer::TokioMimalloc, Peer::TokioCurrentThread, Peer::Smol];
 
+const HANDOVERS: &[Peer] = &[Peer::Tress, Peer::Tokio, Peer::Smol];
+
 const SERVERS: &[Peer] =
     &[Peer::Tress, Peer::Tokio, Peer::TokioMimalloc, Peer::TokioCurrentThread, Peer::Smol, Peer::Epoll];
 
@@ -115,6 +117,14 @@ pub(crate) const WORKLOADS: &[Workload] = &[
         better: Better::Lower,
         peers: RUNTIMES,
         about: "fib 24, a task per node (150,049 of them)",
+    },
+    Workload {
+        name: "join_handover",
+        variants: &[PLAIN],
+        unit: "ns/op",
+        better: Better::Lower,
+        peers: HANDOVERS,
+        about: "1M (100k when quick) empty tasks, each spawned and joined by a task before the next",
     },
     Workload {
         name: "idle_memory",

@@ -64,6 +64,9 @@ fn local<R: Rt>(runtime: &R, request: &SampleRequest) -> Result<Sample, String> 
         ("idle_memory", _) => {
             Ok(workload::idle_memory(runtime, if request.is_quick { 250_000 } else { 1_000_000 }))
         }
+        ("join_handover", _) => {
+            Ok(workload::join_handover(runtime, window, if request.is_quick { 100_000 } else { 1_000_000 }))
+        }
         (workload, variant) => Err(format!("no workload `{workload}` with a variant `{variant}`")),
     }
 }
