@@ -43,6 +43,9 @@ pub(crate) const PLAIN: &str = "default";
 const RUNTIMES: &[Peer] =
     &[Peer::Tress, Peer::Tokio, Peer::TokioMimalloc, Peer::TokioCurrentThread, Peer::Smol];
 
+/// An await that is ready at once sees the allocator and not the runtime, so tokio on each allocator stands for all.
+const AWAITERS: &[Peer] = &[Peer::Tress, Peer::Tokio, Peer::TokioMimalloc];
+
 const HANDOVERS: &[Peer] = &[Peer::Tress, Peer::Tokio, Peer::Smol];
 
 const SERVERS: &[Peer] =
@@ -125,6 +128,14 @@ pub(crate) const WORKLOADS: &[Workload] = &[
         better: Better::Lower,
         peers: HANDOVERS,
         about: "1M (100k when quick) empty tasks, each spawned and joined by a task before the next",
+    },
+    Workload {
+        name: "lazy_call",
+        variants: &["bare", "plain", "lifo", "mix"],
+        unit: "ns/op",
+        better: Better::Lower,
+        peers: AWAITERS,
+        about: "await what is ready at once; bare: no future; plain: an async fn; lifo: that in a frame; mix: frames of 64 B to 2 KiB, 64 live",
     },
     Workload {
         name: "idle_memory",

@@ -67,6 +67,10 @@ fn local<R: Rt>(runtime: &R, request: &SampleRequest) -> Result<Sample, String> 
         ("join_handover", _) => {
             Ok(workload::join_handover(runtime, window, if request.is_quick { 100_000 } else { 1_000_000 }))
         }
+        ("lazy_call", "bare") => Ok(workload::lazy_call_bare(runtime, window)),
+        ("lazy_call", "plain") => Ok(workload::lazy_call_plain(runtime, window)),
+        ("lazy_call", "lifo") => Ok(workload::lazy_call_lifo(runtime, window)),
+        ("lazy_call", "mix") => Ok(workload::lazy_call_mix(runtime, window)),
         (workload, variant) => Err(format!("no workload `{workload}` with a variant `{variant}`")),
     }
 }

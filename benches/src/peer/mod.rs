@@ -88,6 +88,9 @@ pub(crate) trait Rt: Clone + Send + Sync + 'static {
     /// A spawned task; awaiting it gives its output.
     type Task<T: Send + 'static>: Future<Output = T> + Send + 'static;
 
+    /// A future in an allocation of its own whose type does not show what is inside, so that it can recurse.
+    type ErasedFrame<T: Send + 'static>: Future<Output = T> + Send + 'static;
+
     fn block_on<F: Future>(&self, future: F) -> F::Output;
 
     /// Keeps a runtime that works only inside `block_on` going without the caller.
@@ -102,6 +105,17 @@ pub(crate) trait Rt: Clone + Send + Sync + 'static {
         F::Output: Send + 'static;
 
     fn spawn_detached<F: Future<Output = ()> + Send + 'static>(future: F);
+
+    /// Puts a future into an allocation of its own, in the way that costs this runtime's users least.
+    fn frame<F>(future: F) -> impl Future<Output = F::Output> + Send
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static;
+
+    fn erased_frame<F>(future: F) -> Self::ErasedFrame<F::Output>
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static;
 
     fn yield_now() -> impl Future<Output = ()> + Send;
 

@@ -8,7 +8,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use tress::net::{TcpListener, TcpStream};
-use tress::task::JoinHandle;
+use tress::task::{JoinHandle, Lazy, lazy};
 use tress::{Builder, Runtime};
 
 use super::{Net, Rt, WORKERS};
@@ -26,6 +26,7 @@ impl Tress {
 
 impl Rt for Tress {
     type Task<T: Send + 'static> = Task<T>;
+    type ErasedFrame<T: Send + 'static> = Lazy<'static, T>;
 
     fn block_on<F: Future>(&self, future: F) -> F::Output {
         self.0.block_on(future)
@@ -45,6 +46,24 @@ impl Rt for Tress {
 
     fn spawn_detached<F: Future<Output = ()> + Send + 'static>(future: F) {
         drop(tress::spawn(future));
+    }
+
+    #[inline]
+    fn frame<F>(future: F) -> impl Future<Output = F::Output> + Send
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
+        lazy(future)
+    }
+
+    #[inline]
+    fn erased_frame<F>(future: F) -> Lazy<'static, F::Output>
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
+        lazy(future)
     }
 
     fn yield_now() -> impl Future<Output = ()> + Send {
