@@ -48,6 +48,8 @@ const AWAITERS: &[Peer] = &[Peer::Tress, Peer::Tokio, Peer::TokioMimalloc];
 
 const HANDOVERS: &[Peer] = &[Peer::Tress, Peer::Tokio, Peer::Smol];
 
+const ALONE: &[Peer] = &[Peer::Tress];
+
 const SERVERS: &[Peer] =
     &[Peer::Tress, Peer::Tokio, Peer::TokioMimalloc, Peer::TokioCurrentThread, Peer::Smol, Peer::Epoll];
 
@@ -136,6 +138,22 @@ pub(crate) const WORKLOADS: &[Workload] = &[
         better: Better::Lower,
         peers: AWAITERS,
         about: "await what is ready at once; bare: no future; plain: an async fn; lifo: that in a frame; mix: frames of 64 B to 2 KiB, 64 live",
+    },
+    Workload {
+        name: "deep_wake",
+        variants: &["1", "1000"],
+        unit: "ns/op",
+        better: Better::Lower,
+        peers: HANDOVERS,
+        about: "wake the leaf of that many frames, each awaited by the one before",
+    },
+    Workload {
+        name: "deep_wake",
+        variants: &["100000"],
+        unit: "ns/op",
+        better: Better::Lower,
+        peers: ALONE,
+        about: "the same so deep that a chain of boxed futures overflows the stack",
     },
     Workload {
         name: "idle_memory",

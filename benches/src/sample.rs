@@ -71,6 +71,10 @@ fn local<R: Rt>(runtime: &R, request: &SampleRequest) -> Result<Sample, String> 
         ("lazy_call", "plain") => Ok(workload::lazy_call_plain(runtime, window)),
         ("lazy_call", "lifo") => Ok(workload::lazy_call_lifo(runtime, window)),
         ("lazy_call", "mix") => Ok(workload::lazy_call_mix(runtime, window)),
+        ("deep_wake", levels) => match levels.parse() {
+            Ok(levels) => Ok(workload::deep_wake(runtime, window, levels)),
+            Err(_not_a_number) => Err(format!("`{levels}` is no depth")),
+        },
         (workload, variant) => Err(format!("no workload `{workload}` with a variant `{variant}`")),
     }
 }
