@@ -156,6 +156,22 @@ pub(crate) const WORKLOADS: &[Workload] = &[
         about: "the same so deep that a chain of boxed futures overflows the stack",
     },
     Workload {
+        name: "deep_chain",
+        variants: &["build", "complete", "error", "panic", "cancel", "drop"],
+        unit: "ns/level",
+        better: Better::Lower,
+        peers: ALONE,
+        about: "1M frames (panic: 100k when quick), each awaited by the one before, on a stack of 64 KiB",
+    },
+    Workload {
+        name: "deep_chain",
+        variants: &["memory"],
+        unit: "bytes/level",
+        better: Better::Lower,
+        peers: ALONE,
+        about: "resident memory of 1M waiting frames, beyond their futures",
+    },
+    Workload {
         name: "idle_memory",
         variants: &[PLAIN],
         unit: "bytes/task",

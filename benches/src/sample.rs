@@ -12,6 +12,9 @@ use crate::{load, workload};
 pub(crate) fn run(request: &SampleRequest) -> ExitCode {
     watchdog(SAMPLE_LIMIT);
     let result = match request.peer {
+        Peer::Tress if request.workload == "deep_chain" => {
+            workload::deep_chain(&request.variant, request.is_quick)
+        }
         _ if load::is_server_workload(&request.workload) => load::sample(request),
         Peer::Tress => Tress::start()
             .map_err(|error| format!("tress does not start: {error}"))

@@ -22,6 +22,12 @@ impl Tress {
     pub(crate) fn start() -> io::Result<Self> {
         Builder::new().worker_threads(WORKERS).build().map(|runtime| Self(Arc::new(runtime)))
     }
+
+    /// A runtime whose workers have stacks of this size.
+    pub(crate) fn start_with_stack(len_bytes: usize) -> io::Result<Self> {
+        let builder = Builder::new().worker_threads(WORKERS).thread_stack_size(len_bytes);
+        builder.build().map(|runtime| Self(Arc::new(runtime)))
+    }
 }
 
 impl Rt for Tress {

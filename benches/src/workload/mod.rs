@@ -2,6 +2,7 @@
 
 mod block_on_spawn;
 mod chained_spawn;
+mod deep_chain;
 mod deep_wake;
 mod fork_join;
 mod idle_memory;
@@ -16,6 +17,7 @@ mod yields;
 
 pub(crate) use self::block_on_spawn::block_on_spawn;
 pub(crate) use self::chained_spawn::chained_spawn;
+pub(crate) use self::deep_chain::deep_chain;
 pub(crate) use self::deep_wake::deep_wake;
 pub(crate) use self::fork_join::fork_join;
 pub(crate) use self::idle_memory::idle_memory;
