@@ -7,21 +7,23 @@ use std::cell::Cell;
 use std::ptr::{self, NonNull};
 
 use super::heap::{self, Heap, LANES};
-use super::page::Page;
+use super::page::{PAGE_BYTES, Page};
 use super::remote_free::Batch;
 use super::size_class::SizeClass;
 use super::slot::Slot;
-use super::{Kind, Stats, big, segment};
+use super::stats::Stats;
+use super::{Kind, big, segment, task_list};
 
-/// [`frame::alloc`](super::alloc). Inlined, since the class of a layout known at compile time is a constant.
+/// [`frame::try_alloc`](super::try_alloc). Inlined, since the class of a layout known at compile time is a constant.
 #[inline(always)]
-pub(super) fn alloc(layout: Layout, kind: Kind) -> NonNull<u8> {
+pub(super) fn try_alloc(layout: Layout, kind: Kind) -> Option<NonNull<u8>> {
     let Some(class) = SizeClass::of(layout) else { return big::alloc(layout, kind) };
-    LOCAL.with(|local| match NonNull::new(local.heap.get()) {
+    let slot = LOCAL.with(|local| match NonNull::new(local.heap.get()) {
         // SAFETY: this thread owns the heap that its `heap` names, and heaps are never freed.
-        Some(heap) => unsafe { heap.as_ref() }.alloc(class, kind).cast(),
-        None => local.alloc_without_heap(class, kind).cast(),
-    })
+        Some(heap) => unsafe { heap.as_ref() }.alloc(class, kind),
+        None => local.alloc_without_heap(class, kind),
+    });
+    slot.map(NonNull::cast)
 }
 
 /// [`frame::free`](super::free).
@@ -54,21 +56,41 @@ pub(super) unsafe fn free(ptr: NonNull<u8>, layout: Layout, kind: Kind) {
 
 /// [`frame::flush`](super::flush).
 pub(super) fn flush() {
-    LOCAL.with(Local::flush);
+    LOCAL.with(|local| {
+        local.flush();
+        if let Some(heap) = NonNull::new(local.heap.get()) {
+            // SAFETY: this thread owns the heap that its `heap` names, and heaps are never freed.
+            unsafe { heap.as_ref() }.settle();
+        }
+    });
+}
+
+/// [`frame::trim`](super::trim).
+pub(super) fn trim() {
+    LOCAL.with(|local| {
+        local.flush();
+        if let Some(heap) = NonNull::new(local.heap.get()) {
+            // SAFETY: this thread owns the heap that its `heap` names, and heaps are never freed.
+            unsafe { heap.as_ref() }.give_back();
+        }
+    });
+    segment::purge_bank();
 }
 
 /// [`frame::for_each_task_slot`](super::for_each_task_slot).
 pub(super) fn for_each_task_slot(f: &mut dyn FnMut(NonNull<u8>)) {
-    segment::for_each_page(Kind::Task, &mut |page| page.for_each_slot(f));
-    big::for_each_task_slot(f);
+    segment::for_each_task_page(&mut |page| page.for_each_slot(f));
+    task_list::for_each_slot(f);
 }
 
 /// [`frame::stats`](super::stats).
 pub(super) fn stats() -> Stats {
-    let mut stats = heap::stats();
+    let mut stats = Stats::new();
+    heap::add_stats(&mut stats);
     stats.big = big::live();
-    stats.live += stats.big;
-    stats.pages = segment::page_count();
+    (stats.pages, stats.spare_pages) = segment::page_counts();
+    stats.page_bytes = PAGE_BYTES;
+    stats.finish();
     stats
 }
 
@@ -103,8 +125,8 @@ struct Lane {
 impl Local {
     #[cold]
     #[inline(never)]
-    fn alloc_without_heap(&self, class: SizeClass, kind: Kind) -> NonNull<Slot> {
-        let heap = heap::acquire();
+    fn alloc_without_heap(&self, class: SizeClass, kind: Kind) -> Option<NonNull<Slot>> {
+        let heap = heap::acquire()?;
         // SAFETY: this thread owns the heap now, and heaps are never freed.
         let slot = unsafe { heap.as_ref() }.alloc(class, kind);
         if self.arm() {
@@ -175,6 +197,8 @@ impl Drop for Exit {
             local.phase.set(Phase::Exited);
             local.flush();
             if let Some(heap) = NonNull::new(local.heap.replace(ptr::null_mut())) {
+                // SAFETY: this thread owned the heap until here, and heaps are never freed.
+                unsafe { heap.as_ref() }.give_back();
                 heap::release(heap);
             }
         });

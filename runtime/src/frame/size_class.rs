@@ -37,8 +37,7 @@ impl SizeClass {
     }
 
     /// The class with this index.
-    #[cfg(test)]
-    pub(super) fn from_index(index: usize) -> Self {
+    pub(super) const fn from_index(index: usize) -> Self {
         assert!(index < Self::COUNT);
         Self(index as u8)
     }
@@ -76,5 +75,6 @@ const FINE_COUNT: usize = (FINE_MAX - MIN_BYTES) / FINE_STEP + 1;
 const STEPS_PER_DOUBLING: usize = 4;
 const LOG_STEPS: usize = STEPS_PER_DOUBLING.ilog2() as usize;
 
+#[cfg(not(tress_loom))]
 const _: () = assert!(MIN_BYTES >= size_of::<super::slot::Slot>());
 const _: () = assert!(SizeClass::COUNT <= u8::MAX as usize);

@@ -2,6 +2,7 @@
 
 #![expect(unsafe_code, reason = "links free slots through their own memory")]
 
+use std::alloc::Layout;
 use std::ptr::{self, NonNull};
 
 use crate::primitive::cell::UnsafeCell;
@@ -21,6 +22,8 @@ pub(super) struct Slot {
     next: UnsafeCell<*mut Slot>,
     /// In the first slot of a chain that is itself in a list: the next chain, or null. Belongs to the owner.
     next_chain: UnsafeCell<*mut Slot>,
+    /// In such a slot: how many slots the chain has, if its list counts them. Belongs to the owner.
+    chain_len: UnsafeCell<usize>,
 }
 
 impl Slot {
@@ -30,7 +33,14 @@ impl Slot {
             word: AtomicUsize::new(0),
             next: UnsafeCell::new(ptr::null_mut()),
             next_chain: UnsafeCell::new(ptr::null_mut()),
+            chain_len: UnsafeCell::new(0),
         }
+    }
+
+    /// The layout that has room for `layout` and, while it is free, for a slot's words; `None` if none has.
+    pub(super) fn around(layout: Layout) -> Option<Layout> {
+        let words = Layout::new::<Self>();
+        Layout::from_size_align(layout.size().max(words.size()), layout.align().max(words.align())).ok()
     }
 
     /// The slot behind this one.
@@ -74,26 +84,30 @@ impl Chains {
         Self { first: std::cell::Cell::new(ptr::null_mut()) }
     }
 
-    /// Puts a chain in front.
+    /// Puts a chain of `len` slots in front; 0 means that nobody has counted them.
     ///
     /// # Safety
     ///
     /// The chain's slots are free and the caller alone has them; now the list does.
-    pub(super) unsafe fn push(&self, chain: NonNull<Slot>) {
-        // SAFETY: the slot is memory that exists, so the field can be referred to.
-        let next_chain = unsafe { &(*chain.as_ptr()).next_chain };
+    pub(super) unsafe fn push(&self, chain: NonNull<Slot>, len: usize) {
+        // SAFETY: the slot is memory that exists, so the fields can be referred to.
+        let slot = unsafe { chain.as_ref() };
         // SAFETY: nobody else touches the links of a slot that the caller alone has.
-        next_chain.with_mut(|link| unsafe { link.write(self.first.get()) });
+        slot.next_chain.with_mut(|link| unsafe { link.write(self.first.get()) });
+        // SAFETY: as above.
+        slot.chain_len.with_mut(|value| unsafe { value.write(len) });
         self.first.set(chain.as_ptr());
     }
 
-    /// Takes the chain in front.
-    pub(super) fn pop(&self) -> Option<NonNull<Slot>> {
+    /// Takes the chain in front, with its length.
+    pub(super) fn pop(&self) -> Option<(NonNull<Slot>, usize)> {
         let chain = NonNull::new(self.first.get())?;
-        // SAFETY: the slot is memory that exists, so the field can be referred to.
-        let next_chain = unsafe { &(*chain.as_ptr()).next_chain };
+        // SAFETY: the slot is memory that exists, so the fields can be referred to.
+        let slot = unsafe { chain.as_ref() };
         // SAFETY: the list alone has the slots in it.
-        self.first.set(next_chain.with(|link| unsafe { *link }));
-        Some(chain)
+        self.first.set(slot.next_chain.with(|link| unsafe { *link }));
+        // SAFETY: as above.
+        let len = slot.chain_len.with(|value| unsafe { *value });
+        Some((chain, len))
     }
 }

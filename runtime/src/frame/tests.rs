@@ -225,10 +225,27 @@ fn a_burst_is_reused() {
     if !POOLED {
         return;
     }
-    let burst: Vec<_> = (0..2000).map(|_| Frame::new(layout(3300, 8), Kind::Raw, 1)).collect();
+    // More than the warm chain takes, and less than what is set aside before slots return to their pages.
+    let burst: Vec<_> = (0..80).map(|_| Frame::new(layout(3300, 8), Kind::Raw, 1)).collect();
     let ptrs = burst.iter().map(|frame| frame.ptr).collect();
     drop(burst);
     assert_reused(layout(3300, 8), Kind::Raw, ptrs);
+}
+
+#[test]
+fn what_returned_to_its_page_is_reused() {
+    if !POOLED {
+        return;
+    }
+    let burst: Vec<_> = (0..2000).map(|_| Frame::new(layout(3300, 8), Kind::Raw, 1)).collect();
+    // One frame keeps each page from being retired.
+    let mut pages = HashSet::new();
+    let (kept, burst): (Vec<_>, Vec<_>) =
+        burst.into_iter().partition(|frame| pages.insert(frame.ptr.addr().get() / page::PAGE_BYTES));
+    let ptrs = burst.iter().map(|frame| frame.ptr).collect();
+    drop(burst);
+    assert_reused(layout(3300, 8), Kind::Raw, ptrs);
+    drop(kept);
 }
 
 #[test]

@@ -1,0 +1,265 @@
+//! A bin: a heap's free slots of one class and kind.
+
+#![expect(unsafe_code, reason = "links free slots through their own memory")]
+
+use std::cell::Cell;
+use std::ptr::{self, NonNull};
+
+use super::page::{PAGE_BYTES, Page, Put};
+use super::page_list::PageList;
+use super::segment;
+use super::size_class::SizeClass;
+use super::slot::{Chains, Slot};
+use crate::primitive::sync::atomic::{AtomicUsize, Ordering};
+
+/// Free slots, for the owner of their heap. Others read the counters.
+///
+/// Those freed last are in a warm chain. Full chains are set aside as they are; when there are too many of them, their slots return
+/// to their pages, and pages of which every slot has returned are retired.
+#[derive(Debug)]
+#[repr(C, align(64))]
+pub(super) struct Bin {
+    /// The slot that was freed last, or null: the first of the warm chain.
+    free: Cell<*mut Slot>,
+    /// Values: how many more slots the warm chain takes; as a signed number, not above 0 if it is full. Written by the owner.
+    /// Publishes nothing, as do the other counters.
+    room: AtomicUsize,
+    /// Chains that were set aside.
+    aside: Chains,
+    /// Values: how many slots they have. Written by the owner.
+    aside_len: AtomicUsize,
+    /// Pages that have free slots of their own.
+    pages: PageList,
+    /// Values: how many slots those are. Written by the owner.
+    paged: AtomicUsize,
+    /// The page that is being carved.
+    page: Cell<Option<Page>>,
+    /// Values: how many slots were carved from pages that are not retired. Written by the owner.
+    carved: AtomicUsize,
+}
+
+impl Bin {
+    const fn new(class: SizeClass) -> Self {
+        Self {
+            free: Cell::new(ptr::null_mut()),
+            room: AtomicUsize::new(chain_limit(class)),
+            aside: Chains::new(),
+            aside_len: AtomicUsize::new(0),
+            pages: PageList::new(),
+            paged: AtomicUsize::new(0),
+            page: Cell::new(None),
+            carved: AtomicUsize::new(0),
+        }
+    }
+
+    /// An empty bin of each class.
+    pub(super) const fn for_each_class() -> [Self; SizeClass::COUNT] {
+        let mut bins = [const { Self::new(SizeClass::from_index(0)) }; SizeClass::COUNT];
+        let mut index = 0;
+        while index < SizeClass::COUNT {
+            bins[index].room = AtomicUsize::new(chain_limit(SizeClass::from_index(index)));
+            index += 1;
+        }
+        bins
+    }
+
+    /// Takes the slot that was freed last.
+    #[inline(always)]
+    pub(super) fn pop(&self) -> Option<NonNull<Slot>> {
+        let slot = NonNull::new(self.free.get())?;
+        // SAFETY: a slot in the bin is free and the owner's.
+        self.free.set(unsafe { Slot::next(slot) });
+        add(&self.room, 1);
+        Some(slot)
+    }
+
+    /// Whether the warm chain is empty.
+    pub(super) fn is_empty(&self) -> bool {
+        self.free.get().is_null()
+    }
+
+    /// Whether the warm chain is full: then it is to be set aside before a slot is pushed.
+    #[inline(always)]
+    pub(super) fn is_full(&self) -> bool {
+        self.room.load(Ordering::Relaxed).cast_signed() <= 0
+    }
+
+    /// Puts a slot in front of the warm chain.
+    ///
+    /// # Safety
+    ///
+    /// The slot is of a page of this bin's heap, class and kind, and nobody uses it any more.
+    #[inline(always)]
+    pub(super) unsafe fn push(&self, slot: NonNull<Slot>) {
+        // SAFETY: the caller says that it is free.
+        unsafe { Slot::set_next(slot, self.free.get()) };
+        self.free.set(slot.as_ptr());
+        sub(&self.room, 1);
+    }
+
+    /// Sets the warm chain aside; true if there were too many then, and slots returned to their pages.
+    pub(super) fn set_aside(&self, class: SizeClass) -> bool {
+        let len = self.warm_len(class);
+        if let Some(chain) = NonNull::new(self.free.replace(ptr::null_mut())) {
+            // SAFETY: slots in the bin are free and the owner's.
+            unsafe { self.aside.push(chain, len) };
+            self.room.store(chain_limit(class), Ordering::Relaxed);
+            add(&self.aside_len, len);
+        }
+        let is_over = self.aside_len.load(Ordering::Relaxed) > aside_limit(class);
+        if is_over {
+            self.return_aside();
+        }
+        is_over
+    }
+
+    /// Returns every slot to its page. Pages that are free then are retired.
+    pub(super) fn give_back(&self, class: SizeClass) {
+        self.set_aside(class);
+        self.return_aside();
+        // A scan may have kept some from being retired.
+        let mut next = self.pages.first();
+        while let Some(page) = next {
+            next = page.bin_links().next();
+            if page.is_free() {
+                self.retire_listed(page);
+            }
+        }
+    }
+
+    /// Retires the page that is being carved, if all of its slots have returned to it.
+    pub(super) fn give_up_page(&self) {
+        if let Some(page) = self.page.get()
+            && page.is_free()
+            && self.retire(page)
+        {
+            self.page.set(None);
+        }
+    }
+
+    /// Whether slots have returned to pages and are still there.
+    pub(super) fn has_pages(&self) -> bool {
+        self.pages.first().is_some()
+    }
+
+    /// Hands out a slot of the chain that was set aside last, and makes the chain the warm one, since there is none.
+    pub(super) fn pop_aside(&self, class: SizeClass) -> Option<NonNull<Slot>> {
+        let (chain, len) = self.aside.pop()?;
+        sub(&self.aside_len, len);
+        self.warm(class, chain, len)
+    }
+
+    /// Hands out a slot of a page that has some, and makes its others the warm chain, since there is none.
+    pub(super) fn pop_from_page(&self, class: SizeClass) -> Option<NonNull<Slot>> {
+        let page = self.pages.first()?;
+        self.pages.remove(page);
+        // SAFETY: the pages of the bin are the owner's.
+        let (chain, len) = unsafe { page.take() };
+        sub(&self.paged, len);
+        self.warm(class, NonNull::new(chain)?, len)
+    }
+
+    /// Cuts a slot off the page that is being carved.
+    pub(super) fn carve(&self) -> Option<NonNull<Slot>> {
+        // SAFETY: the page is in the owner's bin.
+        let slot = self.page.get().and_then(|page| unsafe { page.carve() })?;
+        add(&self.carved, 1);
+        Some(slot)
+    }
+
+    /// Cuts a slot off a new page, made for this bin.
+    pub(super) fn carve_from(&self, page: Page) -> Option<NonNull<Slot>> {
+        self.page.set(Some(page));
+        self.carve()
+    }
+
+    /// How many slots the bin has. Any thread.
+    pub(super) fn cached(&self, class: SizeClass) -> usize {
+        self.warm_len(class) + self.aside_len.load(Ordering::Relaxed) + self.paged.load(Ordering::Relaxed)
+    }
+
+    /// How many slots there are of pages that are not retired. Any thread.
+    pub(super) fn carved(&self) -> usize {
+        self.carved.load(Ordering::Relaxed)
+    }
+
+    fn warm_len(&self, class: SizeClass) -> usize {
+        chain_limit(class).wrapping_sub(self.room.load(Ordering::Relaxed))
+    }
+
+    fn warm(&self, class: SizeClass, chain: NonNull<Slot>, len: usize) -> Option<NonNull<Slot>> {
+        self.free.set(chain.as_ptr());
+        self.room.store(chain_limit(class).wrapping_sub(len), Ordering::Relaxed);
+        self.pop()
+    }
+
+    fn return_aside(&self) {
+        while let Some((chain, len)) = self.aside.pop() {
+            sub(&self.aside_len, len);
+            add(&self.paged, len);
+            let mut next = chain.as_ptr();
+            while let Some(slot) = NonNull::new(next) {
+                // SAFETY: slots in the bin are free and the owner's.
+                next = unsafe { Slot::next(slot) };
+                // SAFETY: slots in the bin are carved from pages.
+                let page = unsafe { Page::of(slot.cast()) };
+                // SAFETY: the slot is the owner's alone, and it is in no list any more.
+                match unsafe { page.put(slot) } {
+                    Put::Another => {}
+                    Put::First => self.pages.insert(page),
+                    Put::Last => self.retire_listed(page),
+                    Put::Only => {
+                        self.pages.insert(page);
+                        self.retire_listed(page);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Retires a free page, unless it is the one that is being carved.
+    fn retire_listed(&self, page: Page) {
+        if self.page.get() != Some(page) {
+            self.retire(page);
+        }
+    }
+
+    /// Retires a page to which every slot has returned; or leaves it, if a scan is at it: then the answer is false.
+    fn retire(&self, page: Page) -> bool {
+        let len = page.carved();
+        // Out of the list first: the page is not ours any more afterwards.
+        self.pages.remove(page);
+        // SAFETY: the page is the owner's, and so are all of its slots, which are in no other list.
+        let is_retired = unsafe { segment::retire(page) };
+        if is_retired {
+            sub(&self.paged, len);
+            sub(&self.carved, len);
+        } else {
+            self.pages.insert(page);
+        }
+        is_retired
+    }
+}
+
+/// A load and a store: there is one writer.
+#[inline(always)]
+fn add(counter: &AtomicUsize, count: usize) {
+    counter.store(counter.load(Ordering::Relaxed).wrapping_add(count), Ordering::Relaxed);
+}
+
+/// As [`add`].
+#[inline(always)]
+fn sub(counter: &AtomicUsize, count: usize) {
+    counter.store(counter.load(Ordering::Relaxed).wrapping_sub(count), Ordering::Relaxed);
+}
+
+/// How many slots the warm chain takes before it is set aside: enough to keep a burst warm, few enough not to outgrow a cache.
+const fn chain_limit(class: SizeClass) -> usize {
+    let fitting = PAGE_BYTES / class.slot_bytes();
+    if fitting < 256 { fitting } else { 256 }
+}
+
+/// How many slots are set aside before they return to their pages.
+const fn aside_limit(class: SizeClass) -> usize {
+    4 * chain_limit(class)
+}
