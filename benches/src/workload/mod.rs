@@ -1,8 +1,9 @@
-//! The workloads that need no socket, each written once for every runtime.
+//! The workloads that need no socket, each written once for every runtime, or for every allocator.
 
 mod block_on_spawn;
 mod chained_spawn;
 mod fork_join;
+pub(crate) mod frame_alloc;
 mod idle_memory;
 mod ping_pong;
 mod slot;
