@@ -19,21 +19,26 @@ impl SizeClass {
     /// Under `--cfg tress_sanitize` none is, so that a sanitizer sees each frame as an allocation of its own.
     #[inline(always)]
     pub(super) const fn of(layout: Layout) -> Option<Self> {
-        if cfg!(tress_sanitize) || layout.size() > MAX_BYTES || layout.align() > MAX_BYTES {
+        // Bytes are numbered from 0: in the last one's number, the alignment's low bits are all set.
+        let last_byte = layout.size().saturating_sub(1) | (layout.align() - 1);
+        if cfg!(tress_sanitize) || last_byte >= MAX_BYTES {
             return None;
         }
-        let mask = layout.align() - 1;
-        // Bytes are numbered from 0: in the last one's number, the alignment's low bits are all set.
-        let size = if layout.size() < MIN_BYTES { MIN_BYTES } else { layout.size() };
-        let last_byte = (size - 1) | mask;
-        let index = if last_byte < FINE_MAX {
+        Some(Self(BY_LAST_BYTE[last_byte / FINE_STEP]))
+    }
+
+    /// The class whose slots have a byte of this number, and no class of smaller ones has.
+    const fn holding(last_byte: usize) -> Self {
+        let index = if last_byte < MIN_BYTES {
+            0
+        } else if last_byte < FINE_MAX {
             (last_byte + FINE_STEP - MIN_BYTES) / FINE_STEP
         } else {
             let doubling = last_byte.ilog2() as usize;
             let step = (last_byte >> (doubling - LOG_STEPS)) % STEPS_PER_DOUBLING;
             FINE_COUNT + (doubling - FINE_MAX.ilog2() as usize) * STEPS_PER_DOUBLING + step
         };
-        Some(Self(index as u8))
+        Self(index as u8)
     }
 
     /// The class with this index.
@@ -64,6 +69,17 @@ impl SizeClass {
         1 << self.slot_bytes().trailing_zeros()
     }
 }
+
+/// The class of each last byte, in steps: a load where a branch would often be mispredicted.
+const BY_LAST_BYTE: [u8; MAX_BYTES / FINE_STEP] = {
+    let mut classes = [0; MAX_BYTES / FINE_STEP];
+    let mut step = 0;
+    while step < classes.len() {
+        classes[step] = SizeClass::holding(step * FINE_STEP + FINE_STEP - 1).0;
+        step += 1;
+    }
+    classes
+};
 
 /// The largest slot, in bytes.
 pub(super) const MAX_BYTES: usize = 4096;
