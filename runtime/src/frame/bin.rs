@@ -10,7 +10,7 @@ use super::page_list::PageList;
 use super::segment;
 use super::size_class::SizeClass;
 use super::slot::{Chains, Slot};
-use crate::primitive::sync::atomic::{AtomicUsize, Ordering};
+use crate::primitive::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 
 /// Free slots, for the owner of their heap. Others read the counters.
 ///
@@ -21,34 +21,41 @@ use crate::primitive::sync::atomic::{AtomicUsize, Ordering};
 pub(super) struct Bin {
     /// The slot that was freed last, or null: the first of the warm chain.
     free: Cell<*mut Slot>,
-    /// Values: how many more slots the warm chain takes; as a signed number, not above 0 if it is full. Written by the owner.
-    /// Publishes nothing, as do the other counters.
-    room: AtomicUsize,
+    /// Values: how many slots were taken from the warm chain (wraps). Written by the owner. Publishes nothing, as do the other
+    /// counters.
+    popped: AtomicUsize,
+    /// Values: `popped` and the length of the warm chain (wraps). Written by the owner. One counter would do; but a store that is
+    /// loaded again right away takes its time, and with two, frames that come and go wait for one of these instead of two.
+    pushed: AtomicUsize,
     /// Chains that were set aside.
     aside: Chains,
     /// Values: how many slots they have. Written by the owner.
-    aside_len: AtomicUsize,
+    aside_len: AtomicU32,
     /// Pages that have free slots of their own.
     pages: PageList,
-    /// Values: how many slots those are. Written by the owner.
-    paged: AtomicUsize,
+    /// Values: how many slots those are (wraps). Written by the owner.
+    paged: AtomicU32,
     /// The page that is being carved.
     page: Cell<Option<Page>>,
-    /// Values: how many slots were carved from pages that are not retired. Written by the owner.
-    carved: AtomicUsize,
+    /// Values: how many slots were carved from pages that are not retired (wraps). Written by the owner.
+    carved: AtomicU32,
+    /// How many slots the warm chain takes before it is set aside.
+    chain_limit: u32,
 }
 
 impl Bin {
     const fn new(class: SizeClass) -> Self {
         Self {
             free: Cell::new(ptr::null_mut()),
-            room: AtomicUsize::new(chain_limit(class)),
+            popped: AtomicUsize::new(0),
+            pushed: AtomicUsize::new(0),
             aside: Chains::new(),
-            aside_len: AtomicUsize::new(0),
+            aside_len: AtomicU32::new(0),
             pages: PageList::new(),
-            paged: AtomicUsize::new(0),
+            paged: AtomicU32::new(0),
             page: Cell::new(None),
-            carved: AtomicUsize::new(0),
+            carved: AtomicU32::new(0),
+            chain_limit: chain_limit(class),
         }
     }
 
@@ -57,7 +64,7 @@ impl Bin {
         let mut bins = [const { Self::new(SizeClass::from_index(0)) }; SizeClass::COUNT];
         let mut index = 0;
         while index < SizeClass::COUNT {
-            bins[index].room = AtomicUsize::new(chain_limit(SizeClass::from_index(index)));
+            bins[index].chain_limit = chain_limit(SizeClass::from_index(index));
             index += 1;
         }
         bins
@@ -69,7 +76,7 @@ impl Bin {
         let slot = NonNull::new(self.free.get())?;
         // SAFETY: a slot in the bin is free and the owner's.
         self.free.set(unsafe { Slot::next(slot) });
-        add(&self.room, 1);
+        add(&self.popped, 1);
         Some(slot)
     }
 
@@ -81,7 +88,7 @@ impl Bin {
     /// Whether the warm chain is full: then it is to be set aside before a slot is pushed.
     #[inline(always)]
     pub(super) fn is_full(&self) -> bool {
-        self.room.load(Ordering::Relaxed).cast_signed() <= 0
+        self.warm_len() >= self.chain_limit as usize
     }
 
     /// Puts a slot in front of the warm chain.
@@ -94,19 +101,19 @@ impl Bin {
         // SAFETY: the caller says that it is free.
         unsafe { Slot::set_next(slot, self.free.get()) };
         self.free.set(slot.as_ptr());
-        sub(&self.room, 1);
+        add(&self.pushed, 1);
     }
 
     /// Sets the warm chain aside; true if there were too many then, and slots returned to their pages.
-    pub(super) fn set_aside(&self, class: SizeClass) -> bool {
-        let len = self.warm_len(class);
+    pub(super) fn set_aside(&self) -> bool {
+        let len = self.warm_len();
         if let Some(chain) = NonNull::new(self.free.replace(ptr::null_mut())) {
             // SAFETY: slots in the bin are free and the owner's.
             unsafe { self.aside.push(chain, len) };
-            self.room.store(chain_limit(class), Ordering::Relaxed);
-            add(&self.aside_len, len);
+            sub(&self.pushed, len);
+            add_u32(&self.aside_len, len);
         }
-        let is_over = self.aside_len.load(Ordering::Relaxed) > aside_limit(class);
+        let is_over = self.aside_len.load(Ordering::Relaxed) > ASIDE_CHAINS * self.chain_limit;
         if is_over {
             self.return_aside();
         }
@@ -114,8 +121,8 @@ impl Bin {
     }
 
     /// Returns every slot to its page. Pages that are free then are retired.
-    pub(super) fn give_back(&self, class: SizeClass) {
-        self.set_aside(class);
+    pub(super) fn give_back(&self) {
+        self.set_aside();
         self.return_aside();
         // A scan may have kept some from being retired.
         let mut next = self.pages.first();
@@ -143,27 +150,27 @@ impl Bin {
     }
 
     /// Hands out a slot of the chain that was set aside last, and makes the chain the warm one, since there is none.
-    pub(super) fn pop_aside(&self, class: SizeClass) -> Option<NonNull<Slot>> {
+    pub(super) fn pop_aside(&self) -> Option<NonNull<Slot>> {
         let (chain, len) = self.aside.pop()?;
-        sub(&self.aside_len, len);
-        self.warm(class, chain, len)
+        sub_u32(&self.aside_len, len);
+        self.warm(chain, len)
     }
 
     /// Hands out a slot of a page that has some, and makes its others the warm chain, since there is none.
-    pub(super) fn pop_from_page(&self, class: SizeClass) -> Option<NonNull<Slot>> {
+    pub(super) fn pop_from_page(&self) -> Option<NonNull<Slot>> {
         let page = self.pages.first()?;
         self.pages.remove(page);
         // SAFETY: the pages of the bin are the owner's.
         let (chain, len) = unsafe { page.take() };
-        sub(&self.paged, len);
-        self.warm(class, NonNull::new(chain)?, len)
+        sub_u32(&self.paged, len);
+        self.warm(NonNull::new(chain)?, len)
     }
 
     /// Cuts a slot off the page that is being carved.
     pub(super) fn carve(&self) -> Option<NonNull<Slot>> {
         // SAFETY: the page is in the owner's bin.
         let slot = self.page.get().and_then(|page| unsafe { page.carve() })?;
-        add(&self.carved, 1);
+        add_u32(&self.carved, 1);
         Some(slot)
     }
 
@@ -174,29 +181,31 @@ impl Bin {
     }
 
     /// How many slots the bin has. Any thread.
-    pub(super) fn cached(&self, class: SizeClass) -> usize {
-        self.warm_len(class) + self.aside_len.load(Ordering::Relaxed) + self.paged.load(Ordering::Relaxed)
+    pub(super) fn cached(&self) -> usize {
+        self.warm_len()
+            + (self.aside_len.load(Ordering::Relaxed) + self.paged.load(Ordering::Relaxed)) as usize
     }
 
     /// How many slots there are of pages that are not retired. Any thread.
     pub(super) fn carved(&self) -> usize {
-        self.carved.load(Ordering::Relaxed)
+        self.carved.load(Ordering::Relaxed) as usize
     }
 
-    fn warm_len(&self, class: SizeClass) -> usize {
-        chain_limit(class).wrapping_sub(self.room.load(Ordering::Relaxed))
+    #[inline(always)]
+    fn warm_len(&self) -> usize {
+        self.pushed.load(Ordering::Relaxed).wrapping_sub(self.popped.load(Ordering::Relaxed))
     }
 
-    fn warm(&self, class: SizeClass, chain: NonNull<Slot>, len: usize) -> Option<NonNull<Slot>> {
+    fn warm(&self, chain: NonNull<Slot>, len: usize) -> Option<NonNull<Slot>> {
         self.free.set(chain.as_ptr());
-        self.room.store(chain_limit(class).wrapping_sub(len), Ordering::Relaxed);
+        add(&self.pushed, len);
         self.pop()
     }
 
     fn return_aside(&self) {
         while let Some((chain, len)) = self.aside.pop() {
-            sub(&self.aside_len, len);
-            add(&self.paged, len);
+            sub_u32(&self.aside_len, len);
+            add_u32(&self.paged, len);
             let mut next = chain.as_ptr();
             while let Some(slot) = NonNull::new(next) {
                 // SAFETY: slots in the bin are free and the owner's.
@@ -232,8 +241,8 @@ impl Bin {
         // SAFETY: the page is the owner's, and so are all of its slots, which are in no other list.
         let is_retired = unsafe { segment::retire(page) };
         if is_retired {
-            sub(&self.paged, len);
-            sub(&self.carved, len);
+            sub_u32(&self.paged, len);
+            sub_u32(&self.carved, len);
         } else {
             self.pages.insert(page);
         }
@@ -253,13 +262,21 @@ fn sub(counter: &AtomicUsize, count: usize) {
     counter.store(counter.load(Ordering::Relaxed).wrapping_sub(count), Ordering::Relaxed);
 }
 
-/// How many slots the warm chain takes before it is set aside: enough to keep a burst warm, few enough not to outgrow a cache.
-const fn chain_limit(class: SizeClass) -> usize {
-    let fitting = PAGE_BYTES / class.slot_bytes();
-    if fitting < 256 { fitting } else { 256 }
+/// As [`add`]; chains and pages have far fewer slots than that.
+fn add_u32(counter: &AtomicU32, count: usize) {
+    counter.store(counter.load(Ordering::Relaxed).wrapping_add(count as u32), Ordering::Relaxed);
 }
 
-/// How many slots are set aside before they return to their pages.
-const fn aside_limit(class: SizeClass) -> usize {
-    4 * chain_limit(class)
+/// As [`add_u32`].
+fn sub_u32(counter: &AtomicU32, count: usize) {
+    counter.store(counter.load(Ordering::Relaxed).wrapping_sub(count as u32), Ordering::Relaxed);
 }
+
+/// How long a warm chain gets: enough to keep a burst warm, few enough not to outgrow a cache.
+const fn chain_limit(class: SizeClass) -> u32 {
+    let fitting = PAGE_BYTES / class.slot_bytes();
+    if fitting < 256 { fitting as u32 } else { 256 }
+}
+
+/// How many times that many slots are set aside before they return to their pages.
+const ASIDE_CHAINS: u32 = 4;

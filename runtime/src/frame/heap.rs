@@ -59,7 +59,7 @@ pub(super) fn add_stats(stats: &mut Stats) {
         let on_the_way = heap.remote.pushed().wrapping_sub(heap.sorted.load(Ordering::Relaxed));
         stats.add_heap(on_the_way.cast_signed().max(0).cast_unsigned());
         for (class, bin) in heap.bins() {
-            stats.add_bin(class, bin.carved(), bin.cached(class));
+            stats.add_bin(class, bin.carved(), bin.cached());
         }
     }
 }
@@ -113,7 +113,7 @@ impl Heap {
     pub(super) unsafe fn free(&self, slot: NonNull<Slot>, class: SizeClass, kind: Kind) {
         let bin = self.bin(class, kind);
         if bin.is_full() {
-            self.make_room(bin, class);
+            self.make_room(bin);
         }
         // SAFETY: the caller's promise.
         unsafe { bin.push(slot) };
@@ -131,8 +131,8 @@ impl Heap {
 
     #[cold]
     #[inline(never)]
-    fn make_room(&self, bin: &Bin, class: SizeClass) {
-        if bin.set_aside(class) {
+    fn make_room(&self, bin: &Bin) {
+        if bin.set_aside() {
             self.is_restless.set(true);
         }
     }
@@ -151,8 +151,8 @@ impl Heap {
             self.sort_some();
         }
         bin.pop()
-            .or_else(|| bin.pop_aside(class))
-            .or_else(|| bin.pop_from_page(class))
+            .or_else(|| bin.pop_aside())
+            .or_else(|| bin.pop_from_page())
             .or_else(|| bin.carve())
             .or_else(|| bin.carve_from(segment::new_page(NonNull::from(self), self.lane, kind, class)?))
     }
@@ -199,7 +199,7 @@ impl Heap {
             }
         }
         if self.is_restless.replace(false) {
-            self.bins().filter(|(_, bin)| bin.has_pages()).for_each(|(class, bin)| bin.give_back(class));
+            self.bins().filter(|(_, bin)| bin.has_pages()).for_each(|(_, bin)| bin.give_back());
         }
     }
 
@@ -213,8 +213,8 @@ impl Heap {
             self.sort(self.remote.take());
         }
         self.is_restless.set(false);
-        for (class, bin) in self.bins() {
-            bin.give_back(class);
+        for (_, bin) in self.bins() {
+            bin.give_back();
             bin.give_up_page();
         }
     }
