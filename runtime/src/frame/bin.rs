@@ -3,14 +3,15 @@
 #![expect(unsafe_code, reason = "links free slots through their own memory")]
 
 use std::cell::Cell;
-use std::ptr::{self, NonNull};
+use std::ptr::NonNull;
 
+use super::chain::{Chain, ChainCell};
 use super::page::{PAGE_BYTES, Page, Put};
 use super::page_list::PageList;
 use super::segment;
 use super::size_class::SizeClass;
 use super::slot::{Chains, Slot};
-use crate::primitive::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+use crate::primitive::sync::atomic::{AtomicU32, Ordering};
 
 /// Free slots, for the owner of their heap. Others read the counters.
 ///
@@ -19,43 +20,35 @@ use crate::primitive::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 #[derive(Debug)]
 #[repr(C, align(64))]
 pub(super) struct Bin {
-    /// The slot that was freed last, or null: the first of the warm chain.
-    free: Cell<*mut Slot>,
-    /// Values: how many slots were taken from the warm chain (wraps). Written by the owner. Publishes nothing, as do the other
-    /// counters.
-    popped: AtomicUsize,
-    /// Values: `popped` and the length of the warm chain (wraps). Written by the owner. One counter would do; but a store that is
-    /// loaded again right away takes its time, and with two, frames that come and go wait for one of these instead of two.
-    pushed: AtomicUsize,
+    /// The warm chain: the slot that was freed last is in front.
+    warm: ChainCell,
+    /// How many slots the warm chain takes before it is set aside.
+    chain_limit: u32,
+    /// Values: how many slots are set aside. Written by the owner. Publishes nothing, as do the other counters.
+    aside_len: AtomicU32,
     /// Chains that were set aside.
     aside: Chains,
-    /// Values: how many slots they have. Written by the owner.
-    aside_len: AtomicU32,
     /// Pages that have free slots of their own.
     pages: PageList,
-    /// Values: how many slots those are (wraps). Written by the owner.
-    paged: AtomicU32,
     /// The page that is being carved.
     page: Cell<Option<Page>>,
     /// Values: how many slots were carved from pages that are not retired (wraps). Written by the owner.
     carved: AtomicU32,
-    /// How many slots the warm chain takes before it is set aside.
-    chain_limit: u32,
+    /// Values: how many slots have returned to pages, and are there (wraps). Written by the owner.
+    paged: AtomicU32,
 }
 
 impl Bin {
     const fn new(class: SizeClass) -> Self {
         Self {
-            free: Cell::new(ptr::null_mut()),
-            popped: AtomicUsize::new(0),
-            pushed: AtomicUsize::new(0),
-            aside: Chains::new(),
+            warm: ChainCell::new(),
+            chain_limit: chain_limit(class),
             aside_len: AtomicU32::new(0),
+            aside: Chains::new(),
             pages: PageList::new(),
-            paged: AtomicU32::new(0),
             page: Cell::new(None),
             carved: AtomicU32::new(0),
-            chain_limit: chain_limit(class),
+            paged: AtomicU32::new(0),
         }
     }
 
@@ -73,46 +66,39 @@ impl Bin {
     /// Takes the slot that was freed last.
     #[inline(always)]
     pub(super) fn pop(&self) -> Option<NonNull<Slot>> {
-        let slot = NonNull::new(self.free.get())?;
+        let slot = NonNull::new(self.warm.get().first())?;
         // SAFETY: a slot in the bin is free and the owner's.
-        self.free.set(unsafe { Slot::next(slot) });
-        add(&self.popped, 1);
+        self.warm.set(unsafe { Slot::rest(slot) });
         Some(slot)
     }
 
     /// Whether the warm chain is empty.
     pub(super) fn is_empty(&self) -> bool {
-        self.free.get().is_null()
+        self.warm.get().first().is_null()
     }
 
-    /// Whether the warm chain is full: then it is to be set aside before a slot is pushed.
-    #[inline(always)]
-    pub(super) fn is_full(&self) -> bool {
-        self.warm_len() >= self.chain_limit as usize
-    }
-
-    /// Puts a slot in front of the warm chain.
+    /// Puts a slot in front of the warm chain. True if the chain is long: then it is to be [set aside](Self::set_aside).
     ///
     /// # Safety
     ///
     /// The slot is of a page of this bin's heap, class and kind, and nobody uses it any more.
     #[inline(always)]
-    pub(super) unsafe fn push(&self, slot: NonNull<Slot>) {
+    #[must_use]
+    pub(super) unsafe fn push(&self, slot: NonNull<Slot>) -> bool {
+        let rest = self.warm.get();
         // SAFETY: the caller says that it is free.
-        unsafe { Slot::set_next(slot, self.free.get()) };
-        self.free.set(slot.as_ptr());
-        add(&self.pushed, 1);
+        unsafe { Slot::set_rest(slot, rest) };
+        self.warm.set(Chain::new(slot.as_ptr(), rest.len() + 1));
+        rest.len() >= self.chain_limit as usize
     }
 
     /// Sets the warm chain aside; true if there were too many then, and slots returned to their pages.
     pub(super) fn set_aside(&self) -> bool {
-        let len = self.warm_len();
-        if let Some(chain) = NonNull::new(self.free.replace(ptr::null_mut())) {
-            // SAFETY: slots in the bin are free and the owner's.
-            unsafe { self.aside.push(chain, len) };
-            sub(&self.pushed, len);
-            add_u32(&self.aside_len, len);
-        }
+        let chain = self.warm.get();
+        self.warm.set(Chain::EMPTY);
+        // SAFETY: slots in the bin are free and the owner's.
+        unsafe { self.aside.push(chain) };
+        add(&self.aside_len, chain.len());
         let is_over = self.aside_len.load(Ordering::Relaxed) > ASIDE_CHAINS * self.chain_limit;
         if is_over {
             self.return_aside();
@@ -151,9 +137,10 @@ impl Bin {
 
     /// Hands out a slot of the chain that was set aside last, and makes the chain the warm one, since there is none.
     pub(super) fn pop_aside(&self) -> Option<NonNull<Slot>> {
-        let (chain, len) = self.aside.pop()?;
-        sub_u32(&self.aside_len, len);
-        self.warm(chain, len)
+        let chain = self.aside.pop()?;
+        sub(&self.aside_len, chain.len());
+        self.warm.set(chain);
+        self.pop()
     }
 
     /// Hands out a slot of a page that has some, and makes its others the warm chain, since there is none.
@@ -161,16 +148,17 @@ impl Bin {
         let page = self.pages.first()?;
         self.pages.remove(page);
         // SAFETY: the pages of the bin are the owner's.
-        let (chain, len) = unsafe { page.take() };
-        sub_u32(&self.paged, len);
-        self.warm(NonNull::new(chain)?, len)
+        let chain = unsafe { page.take() };
+        sub(&self.paged, chain.len());
+        self.warm.set(chain);
+        self.pop()
     }
 
     /// Cuts a slot off the page that is being carved.
     pub(super) fn carve(&self) -> Option<NonNull<Slot>> {
         // SAFETY: the page is in the owner's bin.
         let slot = self.page.get().and_then(|page| unsafe { page.carve() })?;
-        add_u32(&self.carved, 1);
+        add(&self.carved, 1);
         Some(slot)
     }
 
@@ -182,7 +170,7 @@ impl Bin {
 
     /// How many slots the bin has. Any thread.
     pub(super) fn cached(&self) -> usize {
-        self.warm_len()
+        self.warm.get().len()
             + (self.aside_len.load(Ordering::Relaxed) + self.paged.load(Ordering::Relaxed)) as usize
     }
 
@@ -191,22 +179,11 @@ impl Bin {
         self.carved.load(Ordering::Relaxed) as usize
     }
 
-    #[inline(always)]
-    fn warm_len(&self) -> usize {
-        self.pushed.load(Ordering::Relaxed).wrapping_sub(self.popped.load(Ordering::Relaxed))
-    }
-
-    fn warm(&self, chain: NonNull<Slot>, len: usize) -> Option<NonNull<Slot>> {
-        self.free.set(chain.as_ptr());
-        add(&self.pushed, len);
-        self.pop()
-    }
-
     fn return_aside(&self) {
-        while let Some((chain, len)) = self.aside.pop() {
-            sub_u32(&self.aside_len, len);
-            add_u32(&self.paged, len);
-            let mut next = chain.as_ptr();
+        while let Some(chain) = self.aside.pop() {
+            sub(&self.aside_len, chain.len());
+            add(&self.paged, chain.len());
+            let mut next = chain.first();
             while let Some(slot) = NonNull::new(next) {
                 // SAFETY: slots in the bin are free and the owner's.
                 next = unsafe { Slot::next(slot) };
@@ -241,8 +218,8 @@ impl Bin {
         // SAFETY: the page is the owner's, and so are all of its slots, which are in no other list.
         let is_retired = unsafe { segment::retire(page) };
         if is_retired {
-            sub_u32(&self.paged, len);
-            sub_u32(&self.carved, len);
+            sub(&self.paged, len);
+            sub(&self.carved, len);
         } else {
             self.pages.insert(page);
         }
@@ -250,25 +227,13 @@ impl Bin {
     }
 }
 
-/// A load and a store: there is one writer.
-#[inline(always)]
-fn add(counter: &AtomicUsize, count: usize) {
-    counter.store(counter.load(Ordering::Relaxed).wrapping_add(count), Ordering::Relaxed);
-}
-
-/// As [`add`].
-#[inline(always)]
-fn sub(counter: &AtomicUsize, count: usize) {
-    counter.store(counter.load(Ordering::Relaxed).wrapping_sub(count), Ordering::Relaxed);
-}
-
-/// As [`add`]; chains and pages have far fewer slots than that.
-fn add_u32(counter: &AtomicU32, count: usize) {
+/// A load and a store: there is one writer. Chains and pages have far fewer slots than a `u32` counts.
+fn add(counter: &AtomicU32, count: usize) {
     counter.store(counter.load(Ordering::Relaxed).wrapping_add(count as u32), Ordering::Relaxed);
 }
 
-/// As [`add_u32`].
-fn sub_u32(counter: &AtomicU32, count: usize) {
+/// As [`add`].
+fn sub(counter: &AtomicU32, count: usize) {
     counter.store(counter.load(Ordering::Relaxed).wrapping_sub(count as u32), Ordering::Relaxed);
 }
 

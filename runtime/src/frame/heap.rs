@@ -9,6 +9,7 @@ use std::ptr::{self, NonNull};
 use crossbeam_utils::CachePadded;
 
 use super::bin::Bin;
+use super::chain::Chain;
 use super::page::Page;
 use super::parked::Parked;
 use super::remote_free::RemoteList;
@@ -112,11 +113,11 @@ impl Heap {
     #[inline(always)]
     pub(super) unsafe fn free(&self, slot: NonNull<Slot>, class: SizeClass, kind: Kind) {
         let bin = self.bin(class, kind);
-        if bin.is_full() {
+        // SAFETY: the caller's promise.
+        let is_long = unsafe { bin.push(slot) };
+        if is_long {
             self.make_room(bin);
         }
-        // SAFETY: the caller's promise.
-        unsafe { bin.push(slot) };
     }
 
     #[inline(always)]
@@ -160,8 +161,8 @@ impl Heap {
     /// Sorts a bounded part of what is unsorted; false if that was nothing.
     fn sort_some(&self) -> bool {
         let chain = self.unsorted.pop();
-        if let Some((chain, _)) = chain {
-            self.sort(chain.as_ptr());
+        if let Some(chain) = chain {
+            self.sort(chain.first());
         }
         chain.is_some()
     }
@@ -172,7 +173,7 @@ impl Heap {
         while let Some(slot) = NonNull::new(next) {
             if count == SORT_LIMIT {
                 // SAFETY: the slots taken from the list are the owner's alone.
-                unsafe { self.unsorted.push(slot, 0) };
+                unsafe { self.unsorted.push(Chain::new(slot.as_ptr(), 0)) };
                 break;
             }
             // SAFETY: as above.

@@ -11,6 +11,8 @@ mod bin;
 mod boxed;
 #[cfg(any(test, not(tress_loom)))]
 mod carve_limit;
+#[cfg(any(test, not(tress_loom)))]
+mod chain;
 mod counting;
 mod current;
 #[cfg(not(tress_loom))]

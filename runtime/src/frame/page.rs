@@ -4,10 +4,11 @@
 
 use std::cell::Cell;
 use std::num::NonZero;
-use std::ptr::{self, NonNull};
+use std::ptr::NonNull;
 
 use super::Kind;
 use super::carve_limit::CarveLimit;
+use super::chain::Chain;
 use super::heap::Heap;
 use super::listing::{Links, Listed};
 use super::page_list::BinLinks;
@@ -41,11 +42,9 @@ struct Owned {
     limit: CarveLimit,
     /// How many slots were carved.
     carved: Cell<u32>,
-    /// How many slots are in `free`.
-    free_len: Cell<u32>,
-    /// Free slots that are in no other list, or null.
-    free: Cell<*mut Slot>,
-    /// The page's place among those of its bin with free slots; it is there while `free` is not null.
+    /// Free slots that are in no other list.
+    free: Cell<Chain>,
+    /// The page's place among those of its bin with free slots; it is there while `free` is not empty.
     bin: BinLinks,
 }
 
@@ -91,8 +90,7 @@ impl Page {
             owned: Line(Owned {
                 limit: CarveLimit::new(first_slot(header, class)),
                 carved: Cell::new(0),
-                free_len: Cell::new(0),
-                free: Cell::new(ptr::null_mut()),
+                free: Cell::new(Chain::EMPTY),
                 bin: BinLinks::new(),
             }),
         };
@@ -152,12 +150,12 @@ impl Page {
     /// The slot lies in the page, is free, and the caller, the page's owner, alone has it.
     pub(super) unsafe fn put(self, slot: NonNull<Slot>) -> Put {
         let owned = &self.header().owned.0;
+        let rest = owned.free.get();
         // SAFETY: the caller alone has the slot.
-        unsafe { Slot::set_next(slot, owned.free.get()) };
-        owned.free.set(slot.as_ptr());
-        let len = owned.free_len.get() + 1;
-        owned.free_len.set(len);
-        match (len == 1, len == owned.carved.get()) {
+        unsafe { Slot::set_rest(slot, rest) };
+        let len = rest.len() + 1;
+        owned.free.set(Chain::new(slot.as_ptr(), len));
+        match (len == 1, len == owned.carved.get() as usize) {
             (true, false) => Put::First,
             (false, false) => Put::Another,
             (false, true) => Put::Last,
@@ -165,21 +163,19 @@ impl Page {
         }
     }
 
-    /// Takes the page's own free slots: the first of a chain, or null, and how many there are.
+    /// Takes the page's own free slots.
     ///
     /// # Safety
     ///
     /// The caller is the owner.
-    pub(super) unsafe fn take(self) -> (*mut Slot, usize) {
-        let owned = &self.header().owned.0;
-        let len = owned.free_len.replace(0);
-        (owned.free.replace(ptr::null_mut()), len as usize)
+    pub(super) unsafe fn take(self) -> Chain {
+        self.header().owned.0.free.replace(Chain::EMPTY)
     }
 
     /// Whether the owner has every slot of the page, and all of them are in the page.
     pub(super) fn is_free(self) -> bool {
         let owned = &self.header().owned.0;
-        owned.free_len.get() == owned.carved.get()
+        owned.free.get().len() == owned.carved.get() as usize
     }
 
     /// How many slots were carved.
@@ -230,7 +226,8 @@ fn header_of(address: NonNull<u8>) -> NonNull<Header> {
 
 #[inline(always)]
 fn base(address: NonZero<usize>) -> NonZero<usize> {
-    NonZero::new(address.get() & !OFFSET_MASK).expect("no page lies at address 0")
+    // SAFETY: no allocation begins at address 0, and so no page does.
+    unsafe { NonZero::new_unchecked(address.get() & !OFFSET_MASK) }
 }
 
 /// The offset of a page's first slot.

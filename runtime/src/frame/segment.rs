@@ -7,6 +7,7 @@ use std::alloc::Layout;
 use std::ptr::{self, NonNull};
 
 use super::Kind;
+use super::chain::Chain;
 use super::heap::Heap;
 use super::listing::Listing;
 use super::page::{PAGE_BYTES, Page};
@@ -119,6 +120,11 @@ impl Bank {
             }
             // SAFETY: the layout's size is not 0.
             let segment = NonNull::new(unsafe { std::alloc::alloc(SEGMENT) })?;
+            if !Chain::reaches(segment.addr().get() + SEGMENT.size() - 1) {
+                // SAFETY: it was just allocated with this layout.
+                unsafe { std::alloc::dealloc(segment.as_ptr(), SEGMENT) };
+                return None;
+            }
             self.segments.push(segment);
             self.uncut = segment.as_ptr();
             self.uncut_pages = SEGMENT_PAGES;
