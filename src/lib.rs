@@ -52,6 +52,7 @@
 //! | [`net`] | TCP |
 //! | [`http`] | an HTTP server on hyper |
 //! | [`time`] | timers |
+//! | [`frame`] | the memory of tasks and boxed futures: the pool, and other allocators |
 //! | [`io`] | the `futures-io` traits and their extensions |
 //! | [`signal`] | ctrl-c |
 //! | [`strand`] | serial executors |
@@ -64,7 +65,7 @@ pub use tress_net::http;
 pub use tress_net::signal;
 pub use tress_net::socket as net;
 pub use tress_runtime as runtime;
-pub use tress_runtime::{Builder, Handle, Runtime, main, spawn, task, test, time};
+pub use tress_runtime::{Builder, Handle, Runtime, frame, main, spawn, task, test, time};
 pub use tress_strand as strand;
 
 pub mod future {

@@ -2,7 +2,7 @@
 
 use crate::peer::Peer;
 
-/// One workload; its variants are measured and reported one by one.
+/// One workload, or those variants of it that the same peers take part in; its variants are measured and reported one by one.
 #[derive(Debug)]
 pub(crate) struct Workload {
     pub(crate) name: &'static str,
@@ -62,6 +62,11 @@ const HTTP_SERVERS: &[Peer] = &[
     Peer::Epoll,
     Peer::Nginx,
 ];
+
+const ALLOCATORS: &[Peer] = &[Peer::Tress, Peer::Glibc, Peer::Jemalloc, Peer::Mimalloc, Peer::Snmalloc];
+
+const ALLOCATORS_AND_LIMIT: &[Peer] =
+    &[Peer::Tress, Peer::Glibc, Peer::Jemalloc, Peer::Mimalloc, Peer::Snmalloc, Peer::FreeList];
 
 const HOSTAGE_SERVERS: &[Peer] = &[Peer::Tress, Peer::Tokio, Peer::Smol];
 
@@ -178,6 +183,22 @@ pub(crate) const WORKLOADS: &[Workload] = &[
         better: Better::Lower,
         peers: RUNTIMES,
         about: "resident memory of 1M (250k when quick) pending tasks with a 64-byte future each",
+    },
+    Workload {
+        name: "frame_alloc",
+        variants: &["lifo", "mix"],
+        unit: "ns/op",
+        better: Better::Lower,
+        peers: ALLOCATORS_AND_LIMIT,
+        about: "a frame allocated and freed; lifo: a tree of calls, 66 frames; mix: random sizes (64 B to 2 KiB) and lifetimes",
+    },
+    Workload {
+        name: "frame_alloc",
+        variants: &["cross"],
+        unit: "ns/op",
+        better: Better::Lower,
+        peers: ALLOCATORS,
+        about: "each of 100M frames (5M when quick) is freed on another thread; fails if memory grows",
     },
     Workload {
         name: "echo",

@@ -14,7 +14,7 @@ mod context;
 mod coop;
 mod error;
 mod executor;
-mod frame;
+pub mod frame;
 mod handle;
 pub mod leaf;
 mod metrics;

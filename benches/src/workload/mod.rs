@@ -1,10 +1,11 @@
-//! The workloads that need no socket, each written once for every runtime.
+//! The workloads that need no socket, each written once for every runtime, or for every allocator.
 
 mod block_on_spawn;
 mod chained_spawn;
 mod deep_chain;
 mod deep_wake;
 mod fork_join;
+pub(crate) mod frame_alloc;
 mod idle_memory;
 mod join_handover;
 mod lazy_call;

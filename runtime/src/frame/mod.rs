@@ -1,41 +1,76 @@
 #![doc = include_str!("README.md")]
 #![expect(unsafe_code, reason = "hands out and takes back raw memory")]
 
+mod allocator;
+mod arena;
+mod arena_state;
 #[cfg(not(tress_loom))]
 mod big;
+#[cfg(not(tress_loom))]
+mod bin;
+mod boxed;
 #[cfg(any(test, not(tress_loom)))]
 mod carve_limit;
+#[cfg(any(test, not(tress_loom)))]
+mod chain;
+mod counting;
+mod current;
+#[cfg(not(tress_loom))]
+mod foreign;
+mod global;
 #[cfg(not(tress_loom))]
 mod heap;
+#[cfg(any(test, not(tress_loom)))]
+mod listing;
 #[cfg(not(tress_loom))]
 mod page;
+#[cfg(not(tress_loom))]
+mod page_list;
 #[cfg(any(test, not(tress_loom)))]
 mod parked;
 #[cfg(not(tress_loom))]
 mod pool;
+mod pool_allocator;
 #[cfg(any(test, not(tress_loom)))]
 mod remote_free;
+mod scoped;
 #[cfg(not(tress_loom))]
 mod segment;
-#[cfg(not(tress_loom))]
 mod size_class;
 #[cfg(any(test, not(tress_loom)))]
 mod slot;
 #[cfg(tress_loom)]
 mod stand_in;
+mod stats;
+#[cfg(not(tress_loom))]
+mod task_list;
 
 #[cfg(all(test, tress_loom))]
 mod model;
 #[cfg(all(test, not(tress_loom)))]
 mod tests;
 
-use std::alloc::Layout;
+use std::alloc::{Layout, handle_alloc_error};
 use std::ptr::NonNull;
 
+pub use self::allocator::{AllocError, AllocatorRef, FrameAllocator};
+pub use self::arena::Arena;
+pub use self::boxed::Box;
+pub use self::counting::Counting;
+pub(crate) use self::current::EnterAllocator;
+pub use self::current::with_allocator;
+pub use self::global::Global;
+pub use self::pool_allocator::Pool;
+pub(crate) use self::scoped::{Origin, alloc_scoped, free_from};
+#[cfg_attr(not(test), expect(unused_imports, reason = "for frames that open their maker's window"))]
+pub(crate) use self::scoped::{allocator_of, enter_maker};
+pub use self::stats::{ClassStats, Stats};
 #[cfg(not(tress_loom))]
 use pool as source;
 #[cfg(tress_loom)]
 use stand_in as source;
+#[cfg(tress_loom)]
+use stand_in::foreign;
 
 /// What a slot holds. Slots of different kinds never share a page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,23 +87,6 @@ impl Kind {
     const COUNT: usize = 2;
 }
 
-/// What the pools hold, summed over every heap: a moment's picture, not a consistent cut.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct Stats {
-    /// Slots in use, the [`big`](Stats::big) ones and those that wait in a thread's batch included.
-    pub(crate) live: usize,
-    /// Slots in owners' free lists.
-    pub(crate) cached: usize,
-    /// Slots on their way home: pushed to their owner, which has not sorted them yet.
-    pub(crate) remote: usize,
-    /// Allocations in use that came from the global allocator because they fit no size class.
-    pub(crate) big: usize,
-    /// Pages made so far.
-    pub(crate) pages: usize,
-    /// Heaps made so far: at most as many as there were threads at one time.
-    pub(crate) heaps: usize,
-}
-
 /// Allocates memory for `layout`; ends the process through `handle_alloc_error` when there is none.
 ///
 /// The first word of a [`Kind::Task`] slot is an initialised `AtomicUsize` that holds what it held when the slot was
@@ -79,7 +97,16 @@ pub(crate) struct Stats {
 /// The returned pointer is the one to give back: it may reach the whole page, and [`free`] needs that.
 #[inline(always)]
 pub(crate) fn alloc(layout: Layout, kind: Kind) -> NonNull<u8> {
-    source::alloc(layout, kind)
+    match try_alloc(layout, kind) {
+        Some(slot) => slot,
+        None => handle_alloc_error(layout),
+    }
+}
+
+/// [`alloc`], with `None` where there is no memory.
+#[inline(always)]
+pub(crate) fn try_alloc(layout: Layout, kind: Kind) -> Option<NonNull<u8>> {
+    source::try_alloc(layout, kind)
 }
 
 /// Frees a slot, on any thread.
@@ -111,8 +138,34 @@ pub(crate) fn for_each_task_slot(f: &mut dyn FnMut(NonNull<u8>)) {
     source::for_each_task_slot(f);
 }
 
-/// Sums up every heap's counters.
-#[cfg_attr(not(test), expect(dead_code, reason = "for the runtime's metrics"))]
-pub(crate) fn stats() -> Stats {
+/// Gives back what this thread keeps for later: frees on their way home, and memory that it has no use for, to the system.
+///
+/// Nobody needs to call it. Pages that come to be free beyond a limit are given back as it is; a thread that exits, and a worker
+/// before it sleeps, give back more. This does so now and without a limit, for a thread that knows that it has had its peak.
+///
+/// # Examples
+///
+/// ```
+/// use tress_runtime::frame;
+///
+/// let burst: Vec<_> = (0..10_000).map(|n| frame::Box::new([n; 20])).collect();
+/// drop(burst);
+/// frame::trim();
+/// assert_eq!(frame::stats().spare_pages, 0);
+/// ```
+pub fn trim() {
+    source::trim();
+}
+
+/// Sums up what the pool holds.
+///
+/// # Examples
+///
+/// ```
+/// let stats = tress_runtime::frame::stats();
+/// println!("{} frames in use, {} KiB", stats.live, stats.pages * stats.page_bytes / 1024);
+/// ```
+#[must_use]
+pub fn stats() -> Stats {
     source::stats()
 }

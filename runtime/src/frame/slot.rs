@@ -2,8 +2,10 @@
 
 #![expect(unsafe_code, reason = "links free slots through their own memory")]
 
-use std::ptr::{self, NonNull};
+use std::alloc::Layout;
+use std::ptr::NonNull;
 
+use super::chain::Chain;
 use crate::primitive::cell::UnsafeCell;
 use crate::primitive::sync::atomic::AtomicUsize;
 
@@ -17,10 +19,10 @@ pub(super) struct Slot {
     ///
     /// [`CarveLimit`]: super::carve_limit::CarveLimit
     pub(super) word: AtomicUsize,
-    /// The next free slot, or null. Belongs to whoever has the slot: the freeing thread, its batch, the list's taker, the owner.
-    next: UnsafeCell<*mut Slot>,
-    /// In the first slot of a chain that is itself in a list: the next chain, or null. Belongs to the owner.
-    next_chain: UnsafeCell<*mut Slot>,
+    /// The free slots behind this one. Belongs to whoever has the slot: the freeing thread, its batch, the list's taker, the owner.
+    rest: UnsafeCell<Chain>,
+    /// In the first slot of a chain that is itself in a list: the next chain. Belongs to the owner.
+    next_chain: UnsafeCell<Chain>,
 }
 
 impl Slot {
@@ -28,35 +30,63 @@ impl Slot {
     pub(super) fn new() -> Self {
         Self {
             word: AtomicUsize::new(0),
-            next: UnsafeCell::new(ptr::null_mut()),
-            next_chain: UnsafeCell::new(ptr::null_mut()),
+            rest: UnsafeCell::new(Chain::EMPTY),
+            next_chain: UnsafeCell::new(Chain::EMPTY),
         }
     }
 
-    /// The slot behind this one.
+    /// The layout that has room for `layout` and, while it is free, for a slot's words; `None` if none has.
+    pub(super) fn around(layout: Layout) -> Option<Layout> {
+        let words = Layout::new::<Self>();
+        Layout::from_size_align(layout.size().max(words.size()), layout.align().max(words.align())).ok()
+    }
+
+    /// The slot behind this one, or null.
     ///
     /// # Safety
     ///
     /// `this` is a free slot that the caller alone has.
     #[inline(always)]
     pub(super) unsafe fn next(this: NonNull<Slot>) -> *mut Slot {
-        // SAFETY: the slot is memory that exists, so the field can be referred to.
-        let next = unsafe { &(*this.as_ptr()).next };
-        // SAFETY: nobody else touches the links of a slot that the caller alone has.
-        next.with(|next| unsafe { *next })
+        // SAFETY: the caller's promise.
+        unsafe { Self::rest(this) }.first()
     }
 
-    /// Puts `next` behind this slot.
+    /// Puts `next` behind this slot, without a count.
     ///
     /// # Safety
     ///
     /// `this` is a free slot that the caller alone has.
     #[inline(always)]
     pub(super) unsafe fn set_next(this: NonNull<Slot>, next: *mut Slot) {
+        // SAFETY: the caller's promise.
+        unsafe { Self::set_rest(this, Chain::new(next, 0)) };
+    }
+
+    /// The chain behind this slot.
+    ///
+    /// # Safety
+    ///
+    /// `this` is a free slot that the caller alone has.
+    #[inline(always)]
+    pub(super) unsafe fn rest(this: NonNull<Slot>) -> Chain {
         // SAFETY: the slot is memory that exists, so the field can be referred to.
-        let link = unsafe { &(*this.as_ptr()).next };
+        let rest = unsafe { &(*this.as_ptr()).rest };
         // SAFETY: nobody else touches the links of a slot that the caller alone has.
-        link.with_mut(|link| unsafe { link.write(next) });
+        rest.with(|rest| unsafe { *rest })
+    }
+
+    /// Puts a chain behind this slot.
+    ///
+    /// # Safety
+    ///
+    /// `this` is a free slot that the caller alone has.
+    #[inline(always)]
+    pub(super) unsafe fn set_rest(this: NonNull<Slot>, rest: Chain) {
+        // SAFETY: the slot is memory that exists, so the field can be referred to.
+        let link = unsafe { &(*this.as_ptr()).rest };
+        // SAFETY: nobody else touches the links of a slot that the caller alone has.
+        link.with_mut(|link| unsafe { link.write(rest) });
     }
 }
 
@@ -64,34 +94,36 @@ impl Slot {
 #[cfg(not(tress_loom))]
 #[derive(Debug)]
 pub(super) struct Chains {
-    first: std::cell::Cell<*mut Slot>,
+    first: std::cell::Cell<Chain>,
 }
 
 #[cfg(not(tress_loom))]
 impl Chains {
     /// Makes an empty list.
     pub(super) const fn new() -> Self {
-        Self { first: std::cell::Cell::new(ptr::null_mut()) }
+        Self { first: std::cell::Cell::new(Chain::EMPTY) }
     }
 
-    /// Puts a chain in front.
+    /// Puts a chain in front; an empty one changes nothing.
     ///
     /// # Safety
     ///
     /// The chain's slots are free and the caller alone has them; now the list does.
-    pub(super) unsafe fn push(&self, chain: NonNull<Slot>) {
+    pub(super) unsafe fn push(&self, chain: Chain) {
+        let Some(slot) = NonNull::new(chain.first()) else { return };
         // SAFETY: the slot is memory that exists, so the field can be referred to.
-        let next_chain = unsafe { &(*chain.as_ptr()).next_chain };
+        let next_chain = unsafe { &(*slot.as_ptr()).next_chain };
         // SAFETY: nobody else touches the links of a slot that the caller alone has.
         next_chain.with_mut(|link| unsafe { link.write(self.first.get()) });
-        self.first.set(chain.as_ptr());
+        self.first.set(chain);
     }
 
     /// Takes the chain in front.
-    pub(super) fn pop(&self) -> Option<NonNull<Slot>> {
-        let chain = NonNull::new(self.first.get())?;
+    pub(super) fn pop(&self) -> Option<Chain> {
+        let chain = self.first.get();
+        let slot = NonNull::new(chain.first())?;
         // SAFETY: the slot is memory that exists, so the field can be referred to.
-        let next_chain = unsafe { &(*chain.as_ptr()).next_chain };
+        let next_chain = unsafe { &(*slot.as_ptr()).next_chain };
         // SAFETY: the list alone has the slots in it.
         self.first.set(next_chain.with(|link| unsafe { *link }));
         Some(chain)

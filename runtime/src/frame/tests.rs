@@ -11,7 +11,7 @@ use std::ptr::NonNull;
 use std::sync::mpsc;
 use std::thread;
 
-use super::size_class::{MAX_BYTES, SizeClass};
+use super::size_class::{MAX_ALIGN, MAX_BYTES, SizeClass};
 use super::*;
 use crate::primitive::sync::atomic::{AtomicUsize, Ordering};
 
@@ -100,8 +100,10 @@ fn classes_fit_and_honour_alignment() {
     assert!(bytes.is_sorted());
     assert_eq!(bytes.last(), Some(&MAX_BYTES));
     for size in 0..=MAX_BYTES {
-        for shift in 0..=12 {
-            let class = SizeClass::of(layout(size, 1 << shift)).expect("small enough for a class");
+        for shift in 0..=MAX_ALIGN.ilog2() {
+            let Some(class) = SizeClass::of(layout(size, 1 << shift)) else {
+                panic!("{size} at {shift} is small enough for a class");
+            };
             assert!(class.slot_bytes() >= size);
             assert!(class.alignment() >= 1 << shift);
             if shift <= 4 {
@@ -112,7 +114,7 @@ fn classes_fit_and_honour_alignment() {
         }
     }
     assert_eq!(SizeClass::of(layout(MAX_BYTES + 1, 1)), None);
-    assert_eq!(SizeClass::of(layout(1, 2 * MAX_BYTES)), None);
+    assert_eq!(SizeClass::of(layout(1, 2 * MAX_ALIGN)), None);
 }
 
 #[test]
@@ -225,10 +227,27 @@ fn a_burst_is_reused() {
     if !POOLED {
         return;
     }
-    let burst: Vec<_> = (0..2000).map(|_| Frame::new(layout(3300, 8), Kind::Raw, 1)).collect();
+    // More than the warm chain takes, and less than what is set aside before slots return to their pages.
+    let burst: Vec<_> = (0..80).map(|_| Frame::new(layout(3300, 8), Kind::Raw, 1)).collect();
     let ptrs = burst.iter().map(|frame| frame.ptr).collect();
     drop(burst);
     assert_reused(layout(3300, 8), Kind::Raw, ptrs);
+}
+
+#[test]
+fn what_returned_to_its_page_is_reused() {
+    if !POOLED {
+        return;
+    }
+    let burst: Vec<_> = (0..2000).map(|_| Frame::new(layout(3300, 8), Kind::Raw, 1)).collect();
+    // One frame keeps each page from being retired.
+    let mut pages = HashSet::new();
+    let (kept, burst): (Vec<_>, Vec<_>) =
+        burst.into_iter().partition(|frame| pages.insert(frame.ptr.addr().get() / page::PAGE_BYTES));
+    let ptrs = burst.iter().map(|frame| frame.ptr).collect();
+    drop(burst);
+    assert_reused(layout(3300, 8), Kind::Raw, ptrs);
+    drop(kept);
 }
 
 #[test]
