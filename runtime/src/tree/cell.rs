@@ -9,7 +9,8 @@ use std::pin::Pin;
 use std::ptr::NonNull;
 use std::task::{Context, Poll};
 
-use super::raw::{Bounds, FrameHeader, FrameVtable, Payload, Phase, RawFrame};
+use super::raw::{FrameHeader, FrameVtable, Payload, RawFrame};
+use super::status::{Bounds, Phase, Status};
 use super::teardown;
 use crate::containment::{contain_panic, discard_payload};
 use crate::frame;
@@ -54,11 +55,13 @@ impl<F: Future> FrameCell<F> {
     #[inline(always)]
     fn allocate(future: F, bounds: Bounds) -> RawFrame {
         let memory = frame::alloc(Self::LAYOUT, frame::Kind::Raw).cast::<Self>();
-        let vtable: &'static FrameVtable = const { &Self::VTABLE };
-        let header = FrameHeader::new(vtable, bounds);
-        let cell = Self { header, body: Body { future: ManuallyDrop::new(future) } };
+        let cell = memory.as_ptr();
         // SAFETY: the memory is ours and fits a cell.
-        unsafe { memory.write(cell) };
+        unsafe { FrameHeader::write(cell.cast(), const { &Self::VTABLE }, Status::new(bounds)) };
+        // SAFETY: as above; no reference is made.
+        let body = unsafe { &raw mut (*cell).body };
+        // SAFETY: as above.
+        unsafe { body.cast::<F>().write(future) };
         // SAFETY: the frame is held by the handle that the caller makes.
         unsafe { RawFrame::from_ptr(memory.cast()) }
     }
@@ -104,6 +107,8 @@ impl<F: Future> FrameCell<F> {
         if frame.header().children.get().is_some() {
             tear_down_leaked_children(frame);
         }
+        // Read before the phase is written: a load of a word of which a byte is still on its way would wait for it.
+        let is_linked = frame.status().is_linked();
         let output = OnUnwind::new(poll);
         if needs_drop::<F>() {
             frame.set_phase(Phase::Empty);
@@ -112,7 +117,7 @@ impl<F: Future> FrameCell<F> {
         }
         // SAFETY: the caller's promise; what stands there is `Pending`, which needs no drop.
         unsafe { target.cast::<Poll<F::Output>>().write(output.disarm()) };
-        if frame.is_linked() {
+        if is_linked {
             // Its place in a list of children has to be given up first.
             frame.set_phase(Phase::Empty);
             return false;

@@ -33,8 +33,6 @@ pub(crate) struct Current {
     tree: Cell<*const Tree>,
     /// The frame whose future is being polled; `None` for the root's own.
     frame: Cell<Option<RawFrame>>,
-    /// How many polls of frames are nested on this stack.
-    depth: Cell<u32>,
     /// Frames that are part of the tree but have yet to be polled for the first time.
     fresh: Cell<Chain>,
     /// The run that this one is nested in.
@@ -61,7 +59,6 @@ impl Current {
             root_body,
             tree: Cell::new(tree),
             frame: Cell::new(None),
-            depth: Cell::new(0),
             fresh: Cell::new(Chain::EMPTY),
             outer: Cell::new(ptr::null()),
             _pinned: PhantomPinned,
@@ -111,23 +108,23 @@ impl Current {
     #[inline]
     pub(super) fn awaits(&self, handle: usize, waker: &Waker) -> bool {
         match self.frame.get() {
-            Some(frame) => frame.body().contains(&handle) && frame.is_waker(waker),
-            None => self.root_body.contains(&handle) && self.root.is_waker(waker),
+            Some(frame) => frame.is_waker(waker) && frame.has_in_body(handle),
+            None => self.root.is_waker(waker) && self.root_body.contains(&handle),
         }
     }
 
-    /// Whether a frame may be polled for the first time here and now, on top of the polls that are already on the stack.
+    /// Whether there is stack for a frame to be polled for the first time here and now, on top of the polls that are already on the stack.
     #[inline]
     pub(super) fn has_room(&self) -> bool {
         let here = 0_u8;
-        let used = ptr::from_ref(self).addr().abs_diff(ptr::from_ref(&here).addr());
-        self.depth.get() < INLINE_DEPTH && used < INLINE_STACK_BYTES
+        // On a stack that has been switched to since, this says no: then the frame is polled from the loop, which is always right.
+        let used = ptr::from_ref(self).addr().wrapping_sub(ptr::from_ref(&here).addr());
+        used < INLINE_STACK_BYTES
     }
 
     /// Says that `frame` is being polled, until the result is dropped.
     #[inline]
     pub(super) fn nest(&self, frame: RawFrame) -> Nested<'_> {
-        self.depth.set(self.depth.get() + 1);
         Nested { current: self, frame: self.frame.replace(Some(frame)) }
     }
 
@@ -186,7 +183,6 @@ impl Drop for Nested<'_> {
     #[inline]
     fn drop(&mut self) {
         self.current.frame.set(self.frame);
-        self.current.depth.set(self.current.depth.get() - 1);
     }
 }
 
@@ -217,8 +213,5 @@ pub(crate) fn current_id() -> Option<Id> {
     with_current(|current| current.and_then(|current| current.root.id()))
 }
 
-/// How many frames may be polled for the first time on top of each other.
-const INLINE_DEPTH: u32 = 32;
-
-/// How much stack they may use together.
+/// How much stack frames may use that are polled for the first time on top of each other.
 const INLINE_STACK_BYTES: usize = 12 * 1024;

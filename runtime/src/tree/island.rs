@@ -1,7 +1,8 @@
 //! Frames that are polled and dropped like boxed futures.
 #![expect(unsafe_code, reason = "drops futures and outputs in place")]
 
-use super::raw::{Phase, RawFrame};
+use super::raw::RawFrame;
+use super::status::Phase;
 use super::teardown::detach;
 
 /// Makes a frame an island, and everything below it: from now on each is polled under its handle's poll. The frame itself stays
@@ -15,7 +16,7 @@ use super::teardown::detach;
 /// If the frame's own future is being polled further up on this stack.
 #[cold]
 pub(super) fn isolate(frame: RawFrame) {
-    assert!(!frame.is_polling(), "a Lazy was polled inside its own poll");
+    assert!(!frame.status().is_polling(), "a Lazy was polled inside its own poll");
     let mut leaf = frame;
     loop {
         while let Some(child) = leaf.header().children.get() {

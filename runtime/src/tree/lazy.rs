@@ -12,8 +12,9 @@ use std::task::{Context, Poll, Waker};
 
 use super::cell::{self, Stored};
 use super::current::{Current, runs, with_current};
-use super::raw::{Bounds, Phase, RawFrame};
+use super::raw::RawFrame;
 use super::shared::SharedLazy;
+use super::status::{Bounds, Phase, Status};
 use super::waker::WakerRef;
 use super::{island, teardown};
 use crate::coop;
@@ -338,7 +339,7 @@ impl<T> Handle<T> {
     #[track_caller]
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<T> {
         match self.frame {
-            Some(frame) if frame.phase() == Phase::Fresh => self.first_poll(frame, cx),
+            Some(frame) if frame.status() == Status::FRESH_ROOTABLE => self.first_poll(frame, cx),
             frame => self.poll_again(frame, cx),
         }
     }
@@ -348,7 +349,8 @@ impl<T> Handle<T> {
     fn poll_again(&mut self, frame: Option<RawFrame>, cx: &mut Context<'_>) -> Poll<T> {
         if let Some(frame) = frame {
             match frame.phase() {
-                Phase::Fresh | Phase::Island => return self.poll_island(frame, cx),
+                Phase::Fresh => return self.first_poll(frame, cx),
+                Phase::Island => return self.poll_island(frame, cx),
                 Phase::Rooted => return self.poll_rooted(frame, cx),
                 Phase::Done => return Poll::Ready(self.take(frame)),
                 Phase::Empty | Phase::PoisonedRooted | Phase::PoisonedIsland => {}
@@ -363,7 +365,7 @@ impl<T> Handle<T> {
     fn first_poll(&mut self, frame: RawFrame, cx: &mut Context<'_>) -> Poll<T> {
         let caller = Location::caller();
         with_current(|current| match current {
-            Some(current) if may_be_rooted(frame, current) && self.is_awaited_by(current, cx) => {
+            Some(current) if self.is_awaited_by(current, cx) && may_be_rooted(frame, current) => {
                 self.start(frame, current, caller)
             }
             _ => {
@@ -472,7 +474,7 @@ impl<T> Drop for Handle<T> {
 
 #[inline(always)]
 fn may_be_rooted(frame: RawFrame, current: &Current) -> bool {
-    match frame.bounds() {
+    match frame.status().bounds() {
         Bounds::Rootable => true,
         Bounds::RootableOnThread => current.is_thread_bound(),
         Bounds::Island => false,
@@ -507,7 +509,7 @@ fn drop_frame(frame: RawFrame) {
 /// Gives up an empty frame, and the handle's reference.
 #[inline]
 fn let_go(frame: RawFrame) {
-    if !frame.is_linked() {
+    if !frame.status().is_linked() {
         frame.release_handle();
     } else if runs(frame.tree_ptr()) {
         frame.unlink(frame.tree());

@@ -12,6 +12,7 @@ mod root;
 mod run;
 mod shared;
 mod state;
+mod status;
 mod teardown;
 mod waker;
 

@@ -37,7 +37,7 @@ impl<T: Copy> Owned<T> {
 }
 
 impl<T: Copy> Unset<T> {
-    #[inline(always)]
+    #[cfg(tress_loom)]
     pub(super) fn new() -> Self {
         Self(Owned::new(MaybeUninit::uninit()))
     }

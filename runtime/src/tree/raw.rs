@@ -3,7 +3,6 @@
 
 use std::alloc::Layout;
 use std::any::Any;
-use std::ops::Range;
 use std::panic::Location;
 use std::ptr::NonNull;
 use std::task::{Context, Waker};
@@ -12,6 +11,7 @@ use super::Tree;
 use super::owned::{Owned, Unset};
 use super::ready::Pushed;
 use super::state::{Freed, State, ToNotified, ToReleased};
+use super::status::{Bounds, Phase, Status};
 use super::waker::WakerRef;
 use crate::frame;
 
@@ -29,7 +29,7 @@ use crate::frame;
 pub(super) struct FrameHeader {
     pub(super) state: State,
     vtable: &'static FrameVtable,
-    status: Owned<Status>,
+    pub(super) status: Owned<Status>,
     pub(super) children: Owned<Option<RawFrame>>,
     /// Set when the frame becomes part of a tree.
     tree: Unset<NonNull<Tree>>,
@@ -43,49 +43,6 @@ pub(super) struct FrameHeader {
     next_sibling: Unset<Option<RawFrame>>,
     /// Set when the frame is linked: the line that awaits it.
     awaited_at: Unset<&'static Location<'static>>,
-}
-
-/// Where a frame stands in its life, and what may become of it.
-#[derive(Clone, Copy, Debug)]
-struct Status {
-    phase: Phase,
-    bounds: Bounds,
-    /// Whether its future is being polled.
-    is_polling: bool,
-    /// Whether it stands in its parent's list of children.
-    is_linked: bool,
-    /// Whether it was first polled inside [`unconstrained`](crate::task::coop::unconstrained).
-    is_unconstrained: bool,
-}
-
-/// Where a frame stands in its life.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Phase {
-    /// The future was never polled; the handle may move.
-    Fresh,
-    /// The future is polled under its handle's poll, with that poll's waker.
-    Island,
-    /// The future is polled by whoever runs the tree.
-    Rooted,
-    /// The output, or the panic, lies where the future was.
-    Done,
-    /// The first poll, under the handle's poll, has panicked; what is left of the future is still there, with frames below.
-    PoisonedRooted,
-    /// A poll as an island has panicked; what is left of the future is still there.
-    PoisonedIsland,
-    /// Neither future nor output is there any more.
-    Empty,
-}
-
-/// What may become of a frame at its first poll.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Bounds {
-    /// Its future is `Send` and borrows nothing that it could outlive.
-    Rootable,
-    /// The same, but bound to its thread.
-    RootableOnThread,
-    /// It is always an island.
-    Island,
 }
 
 /// What can be done with a frame whose future's type is not known.
@@ -120,27 +77,47 @@ pub(super) type Payload = Box<dyn Any + Send>;
 pub(super) struct RawFrame(NonNull<FrameHeader>);
 
 impl FrameHeader {
+    /// Writes a new frame's header, field by field: to build it elsewhere and copy it would cost more than all the rest.
+    ///
+    /// # Safety
+    ///
+    /// `place` is the caller's, aligned, and has room for a header.
     #[inline(always)]
-    pub(super) fn new(vtable: &'static FrameVtable, bounds: Bounds) -> Self {
-        let status = Status {
-            phase: Phase::Fresh,
-            bounds,
-            is_polling: false,
-            is_linked: false,
-            is_unconstrained: false,
-        };
-        Self {
-            state: State::new(),
-            vtable,
-            status: Owned::new(status),
-            children: Owned::new(None),
-            tree: Unset::new(),
-            link: Unset::new(),
-            parent: Unset::new(),
-            prev_sibling: Unset::new(),
-            next_sibling: Unset::new(),
-            awaited_at: Unset::new(),
-        }
+    #[expect(clippy::multiple_unsafe_ops_per_block, reason = "a field is named and written in one step")]
+    pub(super) unsafe fn write(place: *mut Self, vtable: &'static FrameVtable, status: Status) {
+        // SAFETY: the place is the caller's.
+        unsafe { (&raw mut (*place).state).write(State::new()) };
+        // SAFETY: as above.
+        unsafe { (&raw mut (*place).vtable).write(vtable) };
+        // SAFETY: as above.
+        unsafe { (&raw mut (*place).status).write(Owned::new(status)) };
+        // SAFETY: as above.
+        unsafe { (&raw mut (*place).children).write(Owned::new(None)) };
+        // SAFETY: as above.
+        unsafe { Self::write_unset(place) };
+    }
+
+    /// The cells without a value need no write.
+    #[cfg(not(tress_loom))]
+    #[inline(always)]
+    unsafe fn write_unset(_place: *mut Self) {}
+
+    /// Loom's cells have something to remember also if they have no value.
+    #[cfg(tress_loom)]
+    #[expect(clippy::multiple_unsafe_ops_per_block, reason = "a field is named and written in one step")]
+    unsafe fn write_unset(place: *mut Self) {
+        // SAFETY: the place is the caller's.
+        unsafe { (&raw mut (*place).tree).write(Unset::new()) };
+        // SAFETY: as above.
+        unsafe { (&raw mut (*place).link).write(Unset::new()) };
+        // SAFETY: as above.
+        unsafe { (&raw mut (*place).parent).write(Unset::new()) };
+        // SAFETY: as above.
+        unsafe { (&raw mut (*place).prev_sibling).write(Unset::new()) };
+        // SAFETY: as above.
+        unsafe { (&raw mut (*place).next_sibling).write(Unset::new()) };
+        // SAFETY: as above.
+        unsafe { (&raw mut (*place).awaited_at).write(Unset::new()) };
     }
 }
 
@@ -177,24 +154,22 @@ impl RawFrame {
     }
 
     #[inline(always)]
+    pub(super) fn status(self) -> Status {
+        self.header().status.get()
+    }
+
+    #[inline(always)]
     pub(super) fn phase(self) -> Phase {
-        self.header().status.get().phase
+        self.status().phase()
     }
 
     #[inline(always)]
     pub(super) fn set_phase(self, phase: Phase) {
-        let status = self.header().status.get();
-        self.header().status.set(Status { phase, ..status });
-    }
-
-    #[inline(always)]
-    pub(super) fn bounds(self) -> Bounds {
-        self.header().status.get().bounds
+        self.header().status.set(self.status().with_phase(phase));
     }
 
     pub(super) fn set_bounds(self, bounds: Bounds) {
-        let status = self.header().status.get();
-        self.header().status.set(Status { bounds, ..status });
+        self.header().status.set(self.status().with_bounds(bounds));
     }
 
     /// The frame whose future holds the handle, of a frame that is or was linked; `None` for the root's.
@@ -211,33 +186,16 @@ impl RawFrame {
         unsafe { self.header().tree.get() }
     }
 
-    /// The addresses of the frame's future.
+    /// Whether the address lies in the frame's future.
     #[inline(always)]
-    pub(super) fn body(self) -> Range<usize> {
+    pub(super) fn has_in_body(self, address: usize) -> bool {
         let vtable = self.vtable();
-        let start = self.0.addr().get() + vtable.body_offset;
-        start..start + vtable.body_bytes
-    }
-
-    /// Whether the frame stands in its parent's list of children.
-    #[inline(always)]
-    pub(super) fn is_linked(self) -> bool {
-        self.header().status.get().is_linked
-    }
-
-    /// Whether the future is being polled, further up on this stack.
-    pub(super) fn is_polling(self) -> bool {
-        self.header().status.get().is_polling
+        address.wrapping_sub(self.0.addr().get() + vtable.body_offset) < vtable.body_bytes
     }
 
     #[inline(always)]
     pub(super) fn set_polling(self, is_polling: bool) {
-        let status = self.header().status.get();
-        self.header().status.set(Status { is_polling, ..status });
-    }
-
-    pub(super) fn is_unconstrained(self) -> bool {
-        self.header().status.get().is_unconstrained
+        self.header().status.set(self.status().with_polling(is_polling));
     }
 
     /// Makes the frame part of a tree, when its first poll begins. By whoever runs the tree.
@@ -245,8 +203,7 @@ impl RawFrame {
     pub(super) fn root(self, tree: NonNull<Tree>) {
         let header = self.header();
         header.tree.set(tree);
-        let status = header.status.get();
-        header.status.set(Status { phase: Phase::Rooted, is_polling: true, ..status });
+        header.status.set(Status::FIRST_POLL);
     }
 
     /// Puts the frame into its parent's list of children, when its first poll has ended.
@@ -262,8 +219,9 @@ impl RawFrame {
         header.parent.set(parent);
         header.awaited_at.set(awaited_at);
         let status = header.status.get();
-        debug_assert!(!status.is_linked);
-        header.status.set(Status { is_linked: true, is_polling: false, is_unconstrained, ..status });
+        debug_assert!(!status.is_linked());
+        let status = status.with_polling(false).with_linked(true).with_unconstrained(is_unconstrained);
+        header.status.set(status);
         let list = self.siblings(tree);
         let next = list.get();
         header.next_sibling.set(next);
@@ -278,10 +236,10 @@ impl RawFrame {
     pub(super) fn unlink(self, tree: &Tree) {
         let header = self.header();
         let status = header.status.get();
-        if !status.is_linked {
+        if !status.is_linked() {
             return;
         }
-        header.status.set(Status { is_linked: false, ..status });
+        header.status.set(status.with_linked(false));
         // SAFETY: it was set when the frame was linked.
         let prev = unsafe { header.prev_sibling.get() };
         // SAFETY: as above.

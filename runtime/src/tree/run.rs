@@ -2,8 +2,9 @@
 
 use super::Tree;
 use super::current::Current;
-use super::raw::{Phase, RawFrame};
+use super::raw::RawFrame;
 use super::ready::Chain;
+use super::status::Phase;
 use crate::coop;
 
 /// How a run has ended.
@@ -77,7 +78,7 @@ fn poll(frame: RawFrame, current: &Current) -> Option<Parent> {
     if frame.phase() != Phase::Rooted {
         return None;
     }
-    let _unconstrained = frame.is_unconstrained().then(|| coop::enter(None));
+    let _unconstrained = frame.status().is_unconstrained().then(|| coop::enter(None));
     let _nested = current.nest(frame);
     frame.poll_stored().then(|| frame.parent().map_or(Parent::Root, Parent::Frame))
 }

@@ -4,7 +4,8 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use super::owned::Owned;
-use super::raw::{Payload, Phase, RawFrame};
+use super::raw::{Payload, RawFrame};
+use super::status::Phase;
 use crate::containment::discard_payload;
 
 /// Drops the future or the output of a rooted frame, after those of all frames below it: leaf first, each child before
@@ -51,7 +52,7 @@ pub(super) fn detach(frame: RawFrame) {
 
 /// Drops what is left in a frame that has no children, if that is not its handle's business.
 fn empty(frame: RawFrame) -> Option<Payload> {
-    if frame.is_polling() {
+    if frame.status().is_polling() {
         // Its own poll drops it: the future is in use further up on this stack, and the caller is about to free what it
         // borrows or lies in. No safe code gets here.
         std::process::abort();
