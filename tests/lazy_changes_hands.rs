@@ -78,10 +78,11 @@ impl Places {
 
     /// Polls once there, and gives the lazy back.
     fn start(&self, place: Place, mut boxed: Boxed) -> Boxed {
-        self.run(place, async move {
+        let [boxed] = self.run(place, async move {
             assert!(poll_once(boxed.as_mut()).await.is_pending());
-            boxed
-        })
+            [boxed]
+        });
+        boxed
     }
 }
 
@@ -159,10 +160,10 @@ fn after_the_end_of_its_runtime() {
         let mut boxed = Box::pin(chain(depth, [first.clone(), second.clone()], &census));
         for _ in 0..3 {
             let short_lived = runtime(2);
-            boxed = short_lived
+            [boxed] = short_lived
                 .block_on(short_lived.spawn(async move {
                     assert!(poll_once(boxed.as_mut()).await.is_pending());
-                    boxed
+                    [boxed]
                 }))
                 .unwrap();
             // A wake of the task that has ended, then of one whose runtime has.

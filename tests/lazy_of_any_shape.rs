@@ -82,7 +82,7 @@ fn of_no_size() {
             // It has no memory, so chance decides.
             thread_local!(static POLLS: Cell<usize> = const { Cell::new(0) });
             POLLS.set(POLLS.get() + 1);
-            if POLLS.get() % 3 == 0 {
+            if POLLS.get().is_multiple_of(3) {
                 return Poll::Ready(Empty::new());
             }
             cx.waker().wake_by_ref();
@@ -493,11 +493,12 @@ fn that_stays_on_its_thread() {
 macro_rules! has {
     ($of:ty: $bound:path) => {{
         struct Probe<T>(PhantomData<T>);
+        #[allow(dead_code, reason = "types that have the trait do not come here")]
         trait No {
             const HAS: bool = false;
         }
         impl<T> No for Probe<T> {}
-        #[expect(dead_code, reason = "it is used for types that have the trait")]
+        #[allow(dead_code, reason = "types that do not have the trait do not come here")]
         impl<T: $bound> Probe<T> {
             const HAS: bool = true;
         }

@@ -145,10 +145,9 @@ fn grow_wood(runtime: &tress::Runtime, census: &Census, closed: &Closed, random:
             assert!(expected.contains(&output), "{output:?} is none of {expected:?}");
             continue;
         }
-        let task = match random.below(4) {
+        let task = match random.below(3) {
             0 => runtime.spawn(tree),
-            1 => runtime.spawn(async { tree.await }),
-            2 => runtime.spawn(async { pin!(tree).await }),
+            1 => runtime.spawn(async { pin!(tree).await }),
             _ => runtime.spawn(Box::pin(tree)),
         };
         if random.once_in(2) {

@@ -104,7 +104,7 @@ fn in_chains_of_tasks() {
         });
         // An await below something else than the root's own body.
         check_chain(depth, |chain, root, wakes| {
-            let task = runtime.spawn(root.polls(async { async { chain.await }.await }));
+            let task = runtime.spawn(root.polls(Tally::default().polls(chain)));
             wakes();
             runtime.block_on(task).unwrap()
         });
