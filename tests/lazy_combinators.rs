@@ -301,7 +301,8 @@ fn until_they_are_aborted() {
                 runtime.block_on(task).unwrap();
             }
         }
-        assert_eq!(census.alive(), 0);
+        // Tasks of those that were aborted go on by themselves.
+        census.wait_until_empty();
     });
 }
 
