@@ -4,11 +4,13 @@
 mod leaves;
 mod support;
 
+use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
 use std::task::{Context, Poll, Waker};
 use std::thread;
+use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::join_all;
@@ -112,7 +114,7 @@ fn after_whoever_started_it() {
         wait_until(|| gate.polls() > 0, "it was not started");
         let heir = second.spawn(shared.clone());
         let foreign = thread::spawn(move || block_on_foreign(shared));
-        thread::sleep(std::time::Duration::from_millis(5));
+        thread::sleep(Duration::from_millis(5));
         if is_dropped_with_runtime {
             drop(first);
         } else {
@@ -123,6 +125,43 @@ fn after_whoever_started_it() {
         assert_eq!(&*second.block_on(heir).unwrap(), "shared");
         assert_eq!(&*foreign.join().unwrap(), "shared");
         assert_eq!((runs.count(), census.alive()), (1, 0));
+    }
+}
+
+/// It is woken while somebody polls it who then loses interest; the others must not wait for that one's next poll.
+#[test]
+fn although_its_poller_leaves() {
+    let _watchdog = watchdog();
+    for is_woken_first in [true, false] {
+        let (inside, is_inside) = mpsc::channel();
+        let (leave, may_leave) = mpsc::channel::<()>();
+        let mut is_first = true;
+        let shared = lazy(poll_fn(move |cx| {
+            if !std::mem::take(&mut is_first) {
+                return Poll::Ready(5);
+            }
+            inside.send(cx.waker().clone()).unwrap();
+            may_leave.recv().unwrap();
+            Poll::Pending
+        }))
+        .shared();
+        let mut poller = shared.clone();
+        let poller = thread::spawn(move || {
+            let _ = Pin::new(&mut poller).poll(&mut Context::from_waker(Waker::noop()));
+        });
+        let waker = is_inside.recv().unwrap();
+        if is_woken_first {
+            waker.wake_by_ref();
+        }
+        let heir = thread::spawn(move || block_on_foreign(shared));
+        // Until the heir has found it busy; if that takes longer, the test shows nothing, but does not fail either.
+        thread::sleep(Duration::from_millis(50));
+        waker.wake();
+        thread::sleep(Duration::from_millis(50));
+        leave.send(()).unwrap();
+        poller.join().unwrap();
+        wait_until(|| heir.is_finished(), "who was left waits for ever");
+        assert_eq!(heir.join().unwrap(), 5);
     }
 }
 
