@@ -193,16 +193,18 @@ impl Heap {
     /// Sorts a bounded part of what came home, and returns what bins have beyond what they keep to their pages, if there was
     /// enough of either. For the owner, before it rests.
     pub(super) fn settle(&self) {
-        let on_the_way = self.remote.pushed().wrapping_sub(self.sorted.load(Ordering::Relaxed));
-        if on_the_way > SETTLE_ABOVE {
+        let on_the_way = || self.remote.pushed().wrapping_sub(self.sorted.load(Ordering::Relaxed));
+        // A few slots are no burden, unless they are the last of many, whose pages they keep.
+        if on_the_way() > if self.is_restless.get() { 0 } else { SETTLE_ABOVE } {
             for _ in 0..SETTLE_PIECES {
                 if !self.sort_some() {
                     self.sort(self.remote.take());
                 }
             }
         }
-        if self.is_restless.replace(false) {
+        if self.is_restless.get() {
             self.bins().filter(|(_, bin)| bin.has_pages()).for_each(|(_, bin)| bin.give_back());
+            self.is_restless.set(on_the_way() > 0);
         }
     }
 

@@ -1,7 +1,10 @@
-//! Loom models of the frame pool's protocols: remote frees against the owner, its exit and its heap's adoption; carving
+//! Loom models of the frame pool's protocols: remote frees against the owner, its exit and its heap's adoption; carving and giving back
 //! against a scan.
 
 #![expect(unsafe_code, reason = "links free slots through their own memory")]
+
+mod arena;
+mod listing;
 
 use std::mem::{self, MaybeUninit};
 use std::ptr::NonNull;
