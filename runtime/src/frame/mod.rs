@@ -90,7 +90,10 @@ pub use self::current::with_allocator;
 pub use self::global::Global;
 pub use self::pool_allocator::Pool;
 pub(crate) use self::scoped::{Origin, alloc_scoped, free_from};
-#[cfg_attr(not(test), expect(unused_imports, reason = "for frames that open their maker's window"))]
+#[cfg_attr(
+    any(not(test), tress_loom),
+    expect(unused_imports, reason = "for frames that open their maker's window")
+)]
 pub(crate) use self::scoped::{allocator_of, enter_maker};
 pub use self::stats::{ClassStats, Stats};
 #[cfg(not(tress_loom))]

@@ -105,8 +105,10 @@ impl Slot {
     /// `this` is a free slot that the caller alone has, with room for more than `index` addresses.
     #[inline(always)]
     unsafe fn parcel_cell<'a>(this: NonNull<Slot>, index: usize) -> &'a ParcelCell {
-        // SAFETY: the caller says that the slot's memory reaches that far.
-        let cell = unsafe { this.add(1).cast::<ParcelCell>().add(index) };
+        // SAFETY: the caller says that the slot's memory reaches beyond its words.
+        let cells = unsafe { this.add(1) }.cast::<ParcelCell>();
+        // SAFETY: the caller says that it reaches that far.
+        let cell = unsafe { cells.add(index) };
         // SAFETY: the place is aligned, as the words before it are, and may hold anything.
         unsafe { cell.as_ref() }
     }
