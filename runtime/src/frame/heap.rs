@@ -12,7 +12,7 @@ use super::bin::Bin;
 use super::chain::Chain;
 use super::page::Page;
 use super::parked::Parked;
-use super::remote_free::RemoteList;
+use super::remote_free::{self, RemoteList};
 use super::size_class::SizeClass;
 use super::slot::{Chains, Slot};
 use super::stats::Stats;
@@ -170,20 +170,22 @@ impl Heap {
     /// Sorts slots that came home into their bins, a bounded number of them; the rest waits in `unsorted`.
     fn sort(&self, mut next: *mut Slot) {
         let mut count = 0;
-        while let Some(slot) = NonNull::new(next) {
-            if count == SORT_LIMIT {
+        while let Some(parcel) = NonNull::new(next) {
+            if count >= SORT_LIMIT {
                 // SAFETY: the slots taken from the list are the owner's alone.
-                unsafe { self.unsorted.push(Chain::new(slot.as_ptr(), 0)) };
+                unsafe { self.unsorted.push(Chain::new(parcel.as_ptr(), 0)) };
                 break;
             }
+            let sort_one = |slot: NonNull<Slot>| {
+                count += 1;
+                // SAFETY: only slots of pages are pushed.
+                let page = unsafe { Page::of(slot.cast()) };
+                let header = page.header();
+                // SAFETY: only slots of this heap are pushed to its list, each freed once.
+                unsafe { self.free(slot, header.class, header.kind) };
+            };
             // SAFETY: as above.
-            next = unsafe { Slot::next(slot) };
-            // SAFETY: only slots of pages are pushed.
-            let page = unsafe { Page::of(slot.cast()) };
-            let header = page.header();
-            // SAFETY: only slots of this heap are pushed to its list, each freed once.
-            unsafe { self.free(slot, header.class, header.kind) };
-            count += 1;
+            next = unsafe { remote_free::open(parcel, sort_one) };
         }
         self.sorted.store(self.sorted.load(Ordering::Relaxed).wrapping_add(count), Ordering::Relaxed);
     }
@@ -191,16 +193,18 @@ impl Heap {
     /// Sorts a bounded part of what came home, and returns what bins have beyond what they keep to their pages, if there was
     /// enough of either. For the owner, before it rests.
     pub(super) fn settle(&self) {
-        let on_the_way = self.remote.pushed().wrapping_sub(self.sorted.load(Ordering::Relaxed));
-        if on_the_way > SETTLE_ABOVE {
+        let on_the_way = || self.remote.pushed().wrapping_sub(self.sorted.load(Ordering::Relaxed));
+        // A few slots are no burden, unless they are the last of many, whose pages they keep.
+        if on_the_way() > if self.is_restless.get() { 0 } else { SETTLE_ABOVE } {
             for _ in 0..SETTLE_PIECES {
                 if !self.sort_some() {
                     self.sort(self.remote.take());
                 }
             }
         }
-        if self.is_restless.replace(false) {
+        if self.is_restless.get() {
             self.bins().filter(|(_, bin)| bin.has_pages()).for_each(|(_, bin)| bin.give_back());
+            self.is_restless.set(on_the_way() > 0);
         }
     }
 
@@ -223,7 +227,7 @@ impl Heap {
 
 /// How many batches a thread keeps. Heaps share them by [`Heap::lane`].
 pub(super) const LANES: usize = 8;
-/// How many slots that came home are sorted at once: what bounds the longest `alloc`.
+/// How many slots that came home are sorted at once, and a parcel's more: what bounds the longest `alloc`.
 const SORT_LIMIT: usize = 256;
 /// How many slots on their way home are left there by an owner that rests.
 const SETTLE_ABOVE: usize = 1024;

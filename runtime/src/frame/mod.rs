@@ -1,4 +1,32 @@
+//! Where the memory of tasks and boxed futures comes from.
+//!
+//! Every frame comes from the pool, unless another [`FrameAllocator`] is chosen for a while with [`with_allocator`]; [`Box`] puts a value, most
+//! often a future, into a frame. A frame may be freed on any thread, and goes back to who made it.
+//!
+//! | | |
+//! |---|---|
+//! | [`Box`] | an owned value in a frame of its own |
+//! | [`with_allocator`] | chooses the allocator of the frames that a function makes |
+//! | [`Pool`], [`Global`], [`Arena`], [`Counting`] | allocators: the default, the program's own, a bounded one, one that counts |
+//! | [`stats`], [`trim`] | what the pool holds, and to make it hold less |
+//!
+//! ```
+//! use std::sync::Arc;
+//! use tress_runtime::frame::{self, Arena, with_allocator};
+//!
+//! # tress_runtime::Runtime::new().unwrap().block_on(async {
+//! // A request's futures in memory of its own, which is bounded.
+//! let arena = Arc::new(Arena::new(64 * 1024)?);
+//! let future = with_allocator(arena, || frame::Box::try_pin(async { 6 * 7 }))?;
+//! assert_eq!(future.await, 42);
+//! # Ok::<(), frame::AllocError>(())
+//! # }).unwrap();
+//! ```
+//!
+//! # How it works
+//!
 #![doc = include_str!("README.md")]
+#![allow(rustdoc::private_intra_doc_links, reason = "the README is for those who work here, too")]
 #![expect(unsafe_code, reason = "hands out and takes back raw memory")]
 
 mod allocator;
@@ -62,7 +90,10 @@ pub use self::current::with_allocator;
 pub use self::global::Global;
 pub use self::pool_allocator::Pool;
 pub(crate) use self::scoped::{Origin, alloc_scoped, free_from};
-#[cfg_attr(not(test), expect(unused_imports, reason = "for frames that open their maker's window"))]
+#[cfg_attr(
+    any(not(test), tress_loom),
+    expect(unused_imports, reason = "for frames that open their maker's window")
+)]
 pub(crate) use self::scoped::{allocator_of, enter_maker};
 pub use self::stats::{ClassStats, Stats};
 #[cfg(not(tress_loom))]

@@ -122,6 +122,11 @@ impl Page {
         unsafe { self.0.as_ref() }
     }
 
+    /// How many addresses a free slot of the page has room for.
+    pub(super) fn parcel_capacity(self) -> usize {
+        Slot::parcel_capacity(self.header().slot_bytes as usize)
+    }
+
     /// Cuts the next slot off the untouched part and initialises its first words; `None` if the page is full.
     ///
     /// # Safety

@@ -149,8 +149,8 @@ impl Local {
             lane.owner.set(header.owner.as_ptr());
         }
         let mut batch = lane.batch.get();
-        // SAFETY: the caller gives the slot up.
-        unsafe { batch.add(slot) };
+        // SAFETY: the caller gives the slot up, and its page knows how large it is.
+        unsafe { batch.add(slot, || page.parcel_capacity()) };
         lane.batch.set(batch);
         if batch.len() >= BATCH_LIMIT || (batch.len() == 1 && !self.arm()) {
             lane.flush();

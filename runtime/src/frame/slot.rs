@@ -3,6 +3,7 @@
 #![expect(unsafe_code, reason = "links free slots through their own memory")]
 
 use std::alloc::Layout;
+use std::mem::MaybeUninit;
 use std::ptr::NonNull;
 
 use super::chain::Chain;
@@ -89,6 +90,60 @@ impl Slot {
         link.with_mut(|link| unsafe { link.write(rest) });
     }
 }
+
+impl Slot {
+    /// How many addresses a free slot of this many bytes has room for, behind its words.
+    #[cfg(not(tress_loom))]
+    pub(super) const fn parcel_capacity(slot_bytes: usize) -> usize {
+        (slot_bytes - size_of::<Self>()) / size_of::<ParcelCell>()
+    }
+
+    /// The place of an address behind a free slot's words.
+    ///
+    /// # Safety
+    ///
+    /// `this` is a free slot that the caller alone has, with room for more than `index` addresses.
+    #[inline(always)]
+    unsafe fn parcel_cell<'a>(this: NonNull<Slot>, index: usize) -> &'a ParcelCell {
+        // SAFETY: the caller says that the slot's memory reaches beyond its words.
+        let cells = unsafe { this.add(1) }.cast::<ParcelCell>();
+        // SAFETY: the caller says that it reaches that far.
+        let cell = unsafe { cells.add(index) };
+        // SAFETY: the place is aligned, as the words before it are, and may hold anything.
+        unsafe { cell.as_ref() }
+    }
+
+    /// Notes another slot in this one's memory.
+    ///
+    /// # Safety
+    ///
+    /// `this` is a free slot that the caller alone has, with room for more than `index` addresses.
+    #[inline(always)]
+    pub(super) unsafe fn set_parcel(this: NonNull<Slot>, index: usize, slot: NonNull<Slot>) {
+        // SAFETY: the caller's promise.
+        let cell = unsafe { Self::parcel_cell(this, index) };
+        // SAFETY: nobody else touches the memory of a slot that the caller alone has.
+        cell.with_mut(|cell| unsafe { cell.write(MaybeUninit::new(slot)) });
+    }
+
+    /// A slot that was noted in this one's memory.
+    ///
+    /// # Safety
+    ///
+    /// `this` is a free slot that the caller alone has, and [`set_parcel`](Self::set_parcel) was called for this index.
+    #[inline(always)]
+    pub(super) unsafe fn parcel(this: NonNull<Slot>, index: usize) -> NonNull<Slot> {
+        // SAFETY: the caller's promise.
+        let cell = unsafe { Self::parcel_cell(this, index) };
+        // SAFETY: nobody else touches the memory of a slot that the caller alone has.
+        let slot = cell.with(|cell| unsafe { cell.read() });
+        // SAFETY: the caller says that it was written.
+        unsafe { slot.assume_init() }
+    }
+}
+
+/// The place of one address in a free slot's memory.
+pub(super) type ParcelCell = UnsafeCell<MaybeUninit<NonNull<Slot>>>;
 
 /// A list of chains of free slots, for their owner: each chain's first slot links to the next chain.
 #[cfg(not(tress_loom))]

@@ -1,5 +1,7 @@
 //! What the pool holds, in numbers.
 
+use std::fmt;
+
 use super::size_class::SizeClass;
 
 /// What the pool holds, summed over every heap: a moment's picture, not a consistent cut.
@@ -13,7 +15,7 @@ use super::size_class::SizeClass;
 /// assert!(stats.classes().iter().any(|class| class.slot_bytes >= 4 && class.live >= 1));
 /// # drop(number);
 /// ```
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Stats {
     /// Frames in use, the [`big`](Stats::big) ones and those that wait in a thread's batch included.
@@ -100,5 +102,22 @@ impl Stats {
         let out: usize = self.classes.iter().map(|class| class.live).sum();
         self.cached = self.classes.iter().map(|class| class.cached).sum();
         self.live = out.saturating_sub(self.remote) + self.big;
+    }
+}
+
+impl fmt::Debug for Stats {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let used = self.classes.iter().filter(|class| class.live + class.cached > 0);
+        f.debug_struct("Stats")
+            .field("live", &self.live)
+            .field("cached", &self.cached)
+            .field("remote", &self.remote)
+            .field("big", &self.big)
+            .field("pages", &self.pages)
+            .field("spare_pages", &self.spare_pages)
+            .field("page_bytes", &self.page_bytes)
+            .field("heaps", &self.heaps)
+            .field("classes", &used.collect::<Vec<_>>())
+            .finish()
     }
 }

@@ -2,6 +2,8 @@
 
 #![expect(unsafe_code, reason = "uses memory that it allocates")]
 
+mod allocators;
+mod give_back;
 mod stress;
 
 use std::alloc::Layout;
@@ -85,6 +87,12 @@ fn assert_reused(layout: Layout, kind: Kind, mut awaited: HashSet<NonNull<u8>>) 
         awaited.remove(&frame.ptr);
         frames.push(frame);
     }
+}
+
+/// Splits off a frame of each page, which keep the pages from being retired.
+fn one_of_each_page(frames: Vec<Frame>) -> (Vec<Frame>, Vec<Frame>) {
+    let mut pages = HashSet::new();
+    frames.into_iter().partition(|frame| pages.insert(frame.ptr.addr().get() / page::PAGE_BYTES))
 }
 
 /// Whether frames come from pages in this build.
@@ -171,11 +179,13 @@ fn remote_frees_come_home() {
     if !POOLED {
         return;
     }
-    let frames: Vec<_> = (0..1000).map(|n| Frame::new(layout(3000, 8), Kind::Task, n as u8)).collect();
+    let frames = (0..1000).map(|n| Frame::new(layout(3000, 8), Kind::Task, n as u8)).collect();
+    let (kept, frames) = one_of_each_page(frames);
     let before: HashSet<_> = frames.iter().map(|frame| frame.ptr).collect();
     // The thread's exit flushes what is left in its batch.
     thread::spawn(move || drop(frames)).join().expect("frames are intact");
     assert_reused(layout(3000, 8), Kind::Task, before);
+    drop(kept);
 }
 
 #[test]
@@ -240,10 +250,7 @@ fn what_returned_to_its_page_is_reused() {
         return;
     }
     let burst: Vec<_> = (0..2000).map(|_| Frame::new(layout(3300, 8), Kind::Raw, 1)).collect();
-    // One frame keeps each page from being retired.
-    let mut pages = HashSet::new();
-    let (kept, burst): (Vec<_>, Vec<_>) =
-        burst.into_iter().partition(|frame| pages.insert(frame.ptr.addr().get() / page::PAGE_BYTES));
+    let (kept, burst) = one_of_each_page(burst);
     let ptrs = burst.iter().map(|frame| frame.ptr).collect();
     drop(burst);
     assert_reused(layout(3300, 8), Kind::Raw, ptrs);
