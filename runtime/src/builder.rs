@@ -5,6 +5,7 @@ use std::io;
 use std::time::Duration;
 
 use crate::Runtime;
+use crate::frame::AllocatorRef;
 use crate::primitive::sync::PlainArc;
 use crate::scheduler::{Config, Hooks};
 
@@ -138,6 +139,29 @@ impl Builder {
     /// Called by a worker after it has slept. It must not use the runtime.
     pub fn on_thread_unpark(mut self, f: impl Fn() + Send + Sync + 'static) -> Self {
         self.hooks.on_unpark = Some(PlainArc::new(f));
+        self
+    }
+
+    /// Where the frames of the runtime's tasks come from, and what those tasks make in turn: the pool, if not set.
+    ///
+    /// A window that is open when a task is spawned ([`with_allocator`](crate::frame::with_allocator)) wins. When the allocator
+    /// refuses, what is spawned is refused.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    /// use tress_runtime::frame::{Counting, Pool};
+    ///
+    /// let frames = Arc::new(Counting::new(Pool));
+    /// let runtime = tress_runtime::Builder::new().frames(frames.clone()).build()?;
+    /// let task = runtime.spawn(async { tress_runtime::task::lazy(async { 7 }).await });
+    /// assert_eq!(runtime.block_on(task).unwrap(), 7);
+    /// assert_eq!(frames.allocated(), 2);
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    pub fn frames(mut self, allocator: impl Into<AllocatorRef>) -> Self {
+        self.hooks.frames = Some(allocator.into()).filter(|allocator: &AllocatorRef| !allocator.is_pool());
         self
     }
 

@@ -10,7 +10,7 @@ use crate::executor::Reason;
 use crate::metrics::RuntimeMetrics;
 use crate::scheduler::PoolRef;
 use crate::task::{self, JoinHandle};
-use crate::{context, scheduler};
+use crate::{context, frame, scheduler};
 
 /// A handle to a runtime: spawns tasks, from any thread.
 ///
@@ -40,7 +40,10 @@ pub struct EnterGuard {
 
 /// Spawns a task on the current runtime.
 ///
-/// The task starts soon, whether its handle is awaited or not; dropping the handle detaches it.
+/// The task starts soon, whether its handle is awaited or not; dropping the handle detaches it. Its frame comes from the
+/// allocator whose window is open ([`with_allocator`](crate::frame::with_allocator)), else from the runtime's
+/// ([`Builder::frames`](crate::Builder::frames)). If there is none to be had, the future is dropped and the handle gives an error
+/// for which [`is_refused`](crate::task::JoinError::is_refused) holds.
 ///
 /// # Panics
 ///
@@ -96,10 +99,19 @@ where
         return task::refuse(executor, future);
     }
     // SAFETY: a pool is retired only after its tasks have completed, and the bounds allow any thread.
-    let (runnable, handle) = unsafe { task::new(executor, future) };
-    // SAFETY: the caller's reference keeps the pool alive.
-    unsafe { executor.schedule(runnable, Reason::Spawned) };
-    handle
+    let make = || unsafe { task::new(executor, future) };
+    let made = match &pool.hooks.frames {
+        Some(frames) if !frame::is_window_open() => frame::within(Some(frames), make),
+        _ => make(),
+    };
+    match made {
+        Ok((runnable, handle)) => {
+            // SAFETY: the caller's reference keeps the pool alive.
+            unsafe { executor.schedule(runnable, Reason::Spawned) };
+            handle
+        }
+        Err(future) => task::refuse(executor, future),
+    }
 }
 
 // A panic of a task leaves the runtime as it was.

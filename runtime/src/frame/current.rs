@@ -35,7 +35,7 @@ pub fn with_allocator<R>(allocator: impl Into<AllocatorRef>, f: impl FnOnce() ->
 }
 
 /// Runs `f` in a window of `allocator`, or of the pool.
-pub(super) fn within<R>(allocator: Option<&AllocatorRef>, f: impl FnOnce() -> R) -> R {
+pub(crate) fn within<R>(allocator: Option<&AllocatorRef>, f: impl FnOnce() -> R) -> R {
     // SAFETY: the guard lives on this stack frame, and what it borrows outlives that.
     let _window = unsafe { EnterAllocator::new(allocator) };
     f()
@@ -67,6 +67,18 @@ impl Drop for EnterAllocator<'_> {
     fn drop(&mut self) {
         CURRENT.set(self.outer);
     }
+}
+
+/// Whether the window of another allocator than the pool is open.
+#[inline(always)]
+pub(crate) fn is_window_open() -> bool {
+    !CURRENT.get().is_null()
+}
+
+/// The allocator whose window is open, if it is not the pool.
+pub(crate) fn open_window() -> Option<AllocatorRef> {
+    // SAFETY: null, or borrowed by a guard further up on this thread's stack.
+    unsafe { CURRENT.get().as_ref() }.cloned()
 }
 
 /// Whose window is open; `None` is the pool's. Good until this thread closes the window.

@@ -61,6 +61,7 @@ mod pool;
 mod pool_allocator;
 #[cfg(any(test, not(tress_loom)))]
 mod remote_free;
+mod scope;
 mod scoped;
 #[cfg(not(tress_loom))]
 mod segment;
@@ -85,16 +86,12 @@ pub use self::allocator::{AllocError, AllocatorRef, FrameAllocator};
 pub use self::arena::Arena;
 pub use self::boxed::Box;
 pub use self::counting::Counting;
-pub(crate) use self::current::EnterAllocator;
 pub use self::current::with_allocator;
+pub(crate) use self::current::{EnterAllocator, is_window_open, open_window, within};
 pub use self::global::Global;
 pub use self::pool_allocator::Pool;
-pub(crate) use self::scoped::{Origin, alloc_scoped, free_from};
-#[cfg_attr(
-    any(not(test), tress_loom),
-    expect(unused_imports, reason = "for frames that open their maker's window")
-)]
-pub(crate) use self::scoped::{allocator_of, enter_maker};
+pub use self::scope::{Scope, scope};
+pub(crate) use self::scoped::{Origin, alloc_scoped, allocator_of, enter_maker, free_from};
 pub use self::stats::{ClassStats, Stats};
 #[cfg(not(tress_loom))]
 use pool as source;

@@ -59,7 +59,6 @@ pub(crate) unsafe fn free_from(ptr: NonNull<u8>, layout: Layout, kind: Kind, ori
 /// # Safety
 ///
 /// `ptr` and `origin` are what [`alloc_scoped`] returned for this layout, and the frame is not freed yet.
-#[cfg_attr(not(test), expect(dead_code, reason = "for frames that open their maker's window"))]
 pub(crate) unsafe fn allocator_of(ptr: NonNull<u8>, layout: Layout, origin: Origin) -> Option<AllocatorRef> {
     match origin {
         Origin::Pool => None,
@@ -75,7 +74,6 @@ pub(crate) unsafe fn allocator_of(ptr: NonNull<u8>, layout: Layout, origin: Orig
 /// `ptr` and `origin` are what [`alloc_scoped`] returned for this layout; the frame is not freed, nor the guard leaked, before
 /// the guard is dropped, on this thread, and before any that was made earlier.
 #[inline(always)]
-#[cfg_attr(not(test), expect(dead_code, reason = "for frames that open their maker's window"))]
 pub(crate) unsafe fn enter_maker<'a>(ptr: NonNull<u8>, layout: Layout, origin: Origin) -> EnterAllocator<'a> {
     let maker = match origin {
         Origin::Pool => None,

@@ -4,6 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::containment::contain_panic;
+use crate::frame::AllocatorRef;
 use crate::primitive::sync::PlainArc;
 
 /// A function that the pool calls at some moment of a thread's life.
@@ -24,13 +25,15 @@ pub(crate) struct Config {
     pub(crate) shutdown_timeout: Duration,
 }
 
-/// What the user wants called.
+/// What is the user's own: functions to be called, and where frames come from.
 #[derive(Clone, Default)]
 pub(crate) struct Hooks {
     pub(crate) on_start: Option<Hook>,
     pub(crate) on_stop: Option<Hook>,
     pub(crate) on_park: Option<Hook>,
     pub(crate) on_unpark: Option<Hook>,
+    /// Where the runtime's frames come from; `None` is the pool.
+    pub(crate) frames: Option<AllocatorRef>,
 }
 
 impl Hooks {

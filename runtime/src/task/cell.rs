@@ -12,7 +12,7 @@ use super::header::{TaskHeader, TaskVtable};
 use super::raw::RawTask;
 use super::{Id, harness, root};
 use crate::executor::{ExecutorRef, RunnableVtable};
-use crate::frame;
+use crate::frame::{self, Origin};
 use crate::primitive::cell::UnsafeCell;
 use crate::primitive::sync::atomic::AtomicPtr;
 
@@ -46,11 +46,38 @@ impl<F: Future> TaskCell<F> {
 
     pub(super) const LAYOUT: Layout = Layout::new::<Self>();
 
-    /// Makes a scheduled task with two references: its own and its join handle's.
+    /// Makes a scheduled task with two references: its own and its join handle's. From the allocator whose window is open; if that
+    /// refuses, the future is given back.
     #[inline]
+    pub(super) fn allocate(future: F, executor: ExecutorRef, id: Id) -> Result<RawTask, F> {
+        match frame::alloc_scoped(Self::LAYOUT, frame::Kind::Task) {
+            // SAFETY: the memory is new, and fits.
+            Ok((memory, origin)) => Ok(unsafe { Self::write(memory.cast(), origin, future, executor, id) }),
+            Err(_) => Err(future),
+        }
+    }
+
+    /// The same from the pool, whatever window is open.
+    pub(super) fn allocate_in_pool(future: F, executor: ExecutorRef, id: Id) -> RawTask {
+        let memory = frame::alloc(Self::LAYOUT, frame::Kind::Task);
+        // SAFETY: the memory is new, and fits.
+        unsafe { Self::write(memory.cast(), Origin::Pool, future, executor, id) }
+    }
+
+    /// Makes a task in memory that is there for it.
+    ///
+    /// # Safety
+    ///
+    /// The memory came from `origin` for this layout, and is the caller's.
+    #[inline(always)]
     #[expect(clippy::multiple_unsafe_ops_per_block, reason = "a field is named and used in one step")]
-    pub(super) fn allocate(future: F, executor: ExecutorRef, id: Id) -> RawTask {
-        let memory = frame::alloc(Self::LAYOUT, frame::Kind::Task).cast::<Self>();
+    unsafe fn write(
+        memory: NonNull<Self>,
+        origin: Origin,
+        future: F,
+        executor: ExecutorRef,
+        id: Id,
+    ) -> RawTask {
         let vtable: NonNull<TaskVtable> = NonNull::from(const { &Self::VTABLE });
         let cell = memory.as_ptr();
         // SAFETY: the memory is ours and fits a cell. The first word is not written here: it is an atomic that the
@@ -73,7 +100,7 @@ impl<F: Future> TaskCell<F> {
         unsafe { (&raw mut (*cell).stage).write(UnsafeCell::new(Stage::Future(future))) };
         // SAFETY: the frame is initialised and has the references that `State::INITIAL` counts.
         let task = unsafe { RawTask::from_ptr(memory.cast()) };
-        task.state().initialise();
+        task.state().initialise(origin);
         task
     }
 
@@ -105,6 +132,8 @@ impl<F: Future> TaskCell<F> {
     #[expect(clippy::multiple_unsafe_ops_per_block, reason = "a field is named and used in one step")]
     pub(super) unsafe fn deallocate(task: NonNull<TaskHeader>) {
         let cell = task.cast::<Self>().as_ptr();
+        // SAFETY: the caller owns the frame.
+        let origin = unsafe { task.as_ref() }.state().load().origin();
         // SAFETY: the caller owns the frame. The first word stays as it is: it counts no reference, which tells the
         // pool's scan that the frame is free.
         unsafe { std::ptr::drop_in_place(&raw mut (*cell).header.join_waker) };
@@ -112,7 +141,7 @@ impl<F: Future> TaskCell<F> {
         unsafe { std::ptr::drop_in_place(&raw mut (*cell).stage) };
         // SAFETY: as above.
         unsafe { root::free_tree(&raw const (*cell).header.tree) };
-        // SAFETY: it was allocated with this layout and kind.
-        unsafe { frame::free(task.cast(), Self::LAYOUT, frame::Kind::Task) };
+        // SAFETY: it was allocated with this layout and kind, by this maker.
+        unsafe { frame::free_from(task.cast(), Self::LAYOUT, frame::Kind::Task, origin) };
     }
 }

@@ -19,6 +19,7 @@ use super::waker::WakerRef;
 use super::{context, handover, root};
 use crate::containment::{contain_panic, discard_payload};
 use crate::executor::{Header, Reason, Transfer};
+use crate::frame::{self, Origin};
 use crate::tree::{self, Current, Ran};
 
 /// Takes the task out of its queue and polls it.
@@ -26,9 +27,17 @@ pub(super) unsafe fn run<F: Future>(header: NonNull<Header>) -> Option<Transfer>
     // SAFETY: the runnable that is being run keeps the frame; it becomes the right to run the task.
     let task = unsafe { RawTask::from_ptr(header.cast()) };
     match task.state().transition_to_running() {
-        ToRunning::Poll { woken } => {
+        ToRunning::Poll { woken, origin: Origin::Pool } => {
             // SAFETY: the transition made this call the one who runs the task.
             unsafe { run_tree::<F>(task, woken) }
+        }
+        ToRunning::Poll { woken, origin: Origin::Foreign } => {
+            // Counted, since the frame may be freed at the end of the run.
+            // SAFETY: the frame is held by the right to run it, and came from there with this layout.
+            let maker =
+                unsafe { frame::allocator_of(task.as_ptr().cast(), TaskCell::<F>::LAYOUT, Origin::Foreign) };
+            // SAFETY: as above.
+            frame::within(maker.as_ref(), || unsafe { run_tree::<F>(task, woken) })
         }
         ToRunning::Cancel => {
             // SAFETY: as above.

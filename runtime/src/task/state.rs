@@ -5,6 +5,7 @@
 
 use std::fmt;
 
+use crate::frame::Origin;
 use crate::primitive::sync::atomic::{AtomicUsize, Ordering};
 
 /// A worker is polling or dropping the future: it alone may touch the future.
@@ -28,8 +29,10 @@ const TRACING: usize = 1 << 7;
 /// The task's own future has been woken since it was last polled. Without it, a scheduled task runs for the sake of frames
 /// below it (see [`tree`](crate::tree)).
 const NOTIFIED: usize = 1 << 8;
+/// The frame came from another allocator than the pool. Never changes.
+const FOREIGN: usize = 1 << 9;
 /// The references are counted above the flags.
-const REF_SHIFT: u32 = 9;
+const REF_SHIFT: u32 = 10;
 /// One reference.
 const REF_ONE: usize = 1 << REF_SHIFT;
 /// More references than this can only be a leak in a loop; the process is ended before the count wraps.
@@ -51,7 +54,7 @@ pub(crate) struct Snapshot(usize);
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum ToRunning {
     /// Poll the future, if it was woken itself, and the frames below it that were.
-    Poll { woken: bool },
+    Poll { woken: bool, origin: Origin },
     /// Drop the future: the task was aborted.
     Cancel,
 }
@@ -137,8 +140,9 @@ impl State {
 
     /// Makes the initialised frame a task. `Release`: publishes the frame's content to the scan of [`Self::try_ref`].
     #[inline]
-    pub(crate) fn initialise(&self) {
-        self.0.store(Self::INITIAL, Ordering::Release);
+    pub(crate) fn initialise(&self, origin: Origin) {
+        let foreign = if origin == Origin::Foreign { FOREIGN } else { 0 };
+        self.0.store(Self::INITIAL | foreign, Ordering::Release);
     }
 
     /// The runnable has been taken in order to run it.
@@ -154,7 +158,8 @@ impl State {
             if current.is_aborted() {
                 (Some(running), ToRunning::Cancel)
             } else {
-                (Some(running), ToRunning::Poll { woken: current.is_notified() })
+                let (woken, origin) = (current.is_notified(), current.origin());
+                (Some(running), ToRunning::Poll { woken, origin })
             }
         })
     }
@@ -365,6 +370,12 @@ impl Snapshot {
 
     pub(crate) const fn is_notified(self) -> bool {
         self.0 & NOTIFIED != 0
+    }
+
+    /// Who made the frame.
+    #[inline]
+    pub(crate) const fn origin(self) -> Origin {
+        if self.0 & FOREIGN == 0 { Origin::Pool } else { Origin::Foreign }
     }
 
     #[inline]

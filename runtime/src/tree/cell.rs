@@ -13,7 +13,7 @@ use super::raw::{FrameHeader, FrameVtable, Payload, RawFrame};
 use super::status::{Bounds, Phase, Status};
 use super::teardown;
 use crate::containment::{contain_panic, discard_payload};
-use crate::frame;
+use crate::frame::{self, AllocError};
 
 /// A frame.
 #[repr(C)]
@@ -32,9 +32,9 @@ union Body<F: Future> {
 /// An output that waits for the parent, or the panic that takes its place.
 pub(super) type Stored<T> = Result<T, Payload>;
 
-/// Makes a frame that its handle holds.
+/// Makes a frame that its handle holds, from the allocator whose window is open.
 #[inline(always)]
-pub(super) fn allocate<F: Future>(future: F, bounds: Bounds) -> RawFrame {
+pub(super) fn allocate<F: Future>(future: F, bounds: Bounds) -> Result<RawFrame, AllocError> {
     FrameCell::<F>::allocate(future, bounds)
 }
 
@@ -53,17 +53,18 @@ impl<F: Future> FrameCell<F> {
     };
 
     #[inline(always)]
-    fn allocate(future: F, bounds: Bounds) -> RawFrame {
-        let memory = frame::alloc(Self::LAYOUT, frame::Kind::Raw).cast::<Self>();
-        let cell = memory.as_ptr();
+    fn allocate(future: F, bounds: Bounds) -> Result<RawFrame, AllocError> {
+        let (memory, origin) = frame::alloc_scoped(Self::LAYOUT, frame::Kind::Raw)?;
+        let cell = memory.as_ptr().cast::<Self>();
+        let status = Status::new(bounds).with_origin(origin);
         // SAFETY: the memory is ours and fits a cell.
-        unsafe { FrameHeader::write(cell.cast(), const { &Self::VTABLE }, Status::new(bounds)) };
+        unsafe { FrameHeader::write(cell.cast(), const { &Self::VTABLE }, status) };
         // SAFETY: as above; no reference is made.
         let body = unsafe { &raw mut (*cell).body };
         // SAFETY: as above.
         unsafe { body.cast::<F>().write(future) };
         // SAFETY: the frame is held by the handle that the caller makes.
-        unsafe { RawFrame::from_ptr(memory.cast()) }
+        Ok(unsafe { RawFrame::from_ptr(memory.cast()) })
     }
 
     /// The future's place.
@@ -108,7 +109,7 @@ impl<F: Future> FrameCell<F> {
             tear_down_leaked_children(frame);
         }
         // Read before the phase is written: a load of a word of which a byte is still on its way would wait for it.
-        let is_linked = frame.status().is_linked();
+        let status = frame.status();
         let output = OnUnwind::new(poll);
         if needs_drop::<F>() {
             frame.set_phase(Phase::Empty);
@@ -117,14 +118,15 @@ impl<F: Future> FrameCell<F> {
         }
         // SAFETY: the caller's promise; what stands there is `Pending`, which needs no drop.
         unsafe { target.cast::<Poll<F::Output>>().write(output.disarm()) };
-        if is_linked {
+        if status.is_linked() {
             // Its place in a list of children has to be given up first.
             frame.set_phase(Phase::Empty);
             return false;
         }
         if frame.header().state.is_held_by_handle_only() {
-            // SAFETY: nobody else refers to the frame; it was allocated with this layout and kind.
-            unsafe { frame::free(frame.as_non_null().cast(), Self::LAYOUT, frame::Kind::Raw) };
+            let memory = frame.as_non_null().cast();
+            // SAFETY: nobody else refers to the frame; it was allocated with this layout and kind, by this maker.
+            unsafe { frame::free_from(memory, Self::LAYOUT, frame::Kind::Raw, status.origin()) };
         } else {
             frame.set_phase(Phase::Empty);
             frame.header().state.transition_to_inert();

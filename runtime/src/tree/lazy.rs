@@ -18,6 +18,7 @@ use super::status::{Bounds, Phase, Status};
 use super::waker::WakerRef;
 use super::{island, teardown};
 use crate::coop;
+use crate::frame::{self, AllocError, Origin};
 
 /// A future in a frame of its own, which starts when it is first awaited.
 ///
@@ -116,7 +117,7 @@ pub struct LocalLazy<'a, T> {
 ///
 /// # Panics
 ///
-/// Ends the process through `handle_alloc_error` if there is no memory.
+/// If the allocator whose window is open refuses a frame; see [`try_lazy`].
 ///
 /// # Examples
 ///
@@ -127,6 +128,36 @@ where
     F: Future + Send + 'static,
 {
     Lazy { frame: Handle::new(future, Bounds::Rootable), _future: PhantomData }
+}
+
+/// As [`lazy`], for when the frame comes from an allocator that may refuse.
+///
+/// # Errors
+///
+/// If the allocator whose window is open ([`with_allocator`](crate::frame::with_allocator)) refuses. The future is dropped.
+///
+/// # Examples
+///
+/// ```
+/// use std::sync::Arc;
+/// use tress_runtime::frame::{Arena, with_allocator};
+/// use tress_runtime::task::try_lazy;
+///
+/// let arena = Arc::new(Arena::new(1024).unwrap());
+/// let large = [0_u8; 4096];
+/// let (small, large) = with_allocator(arena, || {
+///     (try_lazy(async { 1 }), try_lazy(async move { large.len() }))
+/// });
+/// assert!(large.is_err());
+/// let runtime = tress_runtime::Runtime::new()?;
+/// assert_eq!(runtime.block_on(small.expect("there is room")), 1);
+/// # Ok::<(), std::io::Error>(())
+/// ```
+pub fn try_lazy<F>(future: F) -> Result<Lazy<'static, F::Output>, AllocError>
+where
+    F: Future + Send + 'static,
+{
+    Ok(Lazy { frame: Handle::try_new(future, Bounds::Rootable)?, _future: PhantomData })
 }
 
 /// Puts a future that borrows into a frame of its own: always an island, exactly like a boxed future.
@@ -325,7 +356,16 @@ struct Handle<T> {
 impl<T> Handle<T> {
     #[inline(always)]
     fn new<F: Future<Output = T>>(future: F, bounds: Bounds) -> Self {
-        Self { frame: Some(cell::allocate(future, bounds)), _output: PhantomData, _pinned: PhantomPinned }
+        match Self::try_new(future, bounds) {
+            Ok(handle) => handle,
+            Err(error) => refused(error),
+        }
+    }
+
+    #[inline(always)]
+    fn try_new<F: Future<Output = T>>(future: F, bounds: Bounds) -> Result<Self, AllocError> {
+        let frame = cell::allocate(future, bounds)?;
+        Ok(Self { frame: Some(frame), _output: PhantomData, _pinned: PhantomPinned })
     }
 
     /// Changes what may become of the frame, unless that is decided.
@@ -339,7 +379,9 @@ impl<T> Handle<T> {
     #[track_caller]
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<T> {
         match self.frame {
-            Some(frame) if frame.status() == Status::FRESH_ROOTABLE => self.first_poll(frame, cx),
+            Some(frame) if frame.status() == Status::FRESH_ROOTABLE && !frame::is_window_open() => {
+                self.first_poll(frame, Status::FRESH_ROOTABLE, Location::caller(), cx)
+            }
             frame => self.poll_again(frame, cx),
         }
     }
@@ -348,8 +390,12 @@ impl<T> Handle<T> {
     #[track_caller]
     fn poll_again(&mut self, frame: Option<RawFrame>, cx: &mut Context<'_>) -> Poll<T> {
         if let Some(frame) = frame {
-            match frame.phase() {
-                Phase::Fresh => return self.first_poll(frame, cx),
+            let status = frame.status();
+            match status.phase() {
+                Phase::Fresh => {
+                    let caller = Location::caller();
+                    return in_window_of(frame, || self.first_poll(frame, status, caller, cx));
+                }
                 Phase::Island => return self.poll_island(frame, cx),
                 Phase::Rooted => return self.poll_rooted(frame, cx),
                 Phase::Done => return Poll::Ready(self.take(frame)),
@@ -361,12 +407,16 @@ impl<T> Handle<T> {
 
     /// Decides what the frame is, and polls it.
     #[inline(always)]
-    #[track_caller]
-    fn first_poll(&mut self, frame: RawFrame, cx: &mut Context<'_>) -> Poll<T> {
-        let caller = Location::caller();
+    fn first_poll(
+        &mut self,
+        frame: RawFrame,
+        status: Status,
+        caller: &'static Location<'static>,
+        cx: &mut Context<'_>,
+    ) -> Poll<T> {
         with_current(|current| match current {
             Some(current) if self.is_awaited_by(current, cx) && may_be_rooted(frame, current) => {
-                self.start(frame, current, caller)
+                self.start(frame, status, current, caller)
             }
             _ => {
                 frame.set_phase(Phase::Island);
@@ -382,9 +432,15 @@ impl<T> Handle<T> {
 
     /// Makes the frame part of the tree, and polls it: at once, or from the loop if there is little stack left.
     #[inline(always)]
-    fn start(&mut self, frame: RawFrame, current: &Current, caller: &'static Location<'static>) -> Poll<T> {
+    fn start(
+        &mut self,
+        frame: RawFrame,
+        status: Status,
+        current: &Current,
+        caller: &'static Location<'static>,
+    ) -> Poll<T> {
         let tree = current.tree();
-        frame.root(tree);
+        frame.root(tree, status);
         let mut poll = Poll::Pending;
         if current.has_room() {
             let poisoning = Poisoning { frame, rooted_at: Some(caller) };
@@ -418,10 +474,14 @@ impl<T> Handle<T> {
         let mut poll = Poll::Pending;
         frame.set_polling(true);
         let poisoning = Poisoning { frame, rooted_at: None };
-        let is_gone = island::with_stack(|| {
-            // SAFETY: the handle has the island alone, the future is there, and the address is that of such a value.
-            unsafe { (frame.vtable().poll_into)(frame, cx, NonNull::from(&mut poll).cast()) }
-        });
+        let mut poll_once = || {
+            island::with_stack(|| {
+                // SAFETY: the handle has the island alone, the future is there, and the address is that of such a value.
+                unsafe { (frame.vtable().poll_into)(frame, cx, NonNull::from(&mut poll).cast()) }
+            })
+        };
+        let is_default = frame.status().origin() == Origin::Pool && !frame::is_window_open();
+        let is_gone = if is_default { poll_once() } else { in_window_of(frame, poll_once) };
         std::mem::forget(poisoning);
         if is_gone {
             self.frame = None;
@@ -470,6 +530,22 @@ impl<T> Drop for Handle<T> {
             drop_frame(frame);
         }
     }
+}
+
+/// Calls `f` in the window of the frame's maker: what the future makes comes from where the frame came from.
+#[cold]
+fn in_window_of<R>(frame: RawFrame, f: impl FnOnce() -> R) -> R {
+    // Counted, since the frame may be freed at the end of the poll.
+    let maker = frame.maker();
+    frame::within(maker.as_ref(), f)
+}
+
+/// There is no frame to be had.
+#[cold]
+#[inline(never)]
+#[track_caller]
+fn refused(error: AllocError) -> ! {
+    panic!("a Lazy got no frame: {error}; `try_lazy` says so without a panic")
 }
 
 #[inline(always)]

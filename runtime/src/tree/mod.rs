@@ -16,7 +16,7 @@ mod status;
 mod teardown;
 mod waker;
 
-pub use self::lazy::{Lazy, LocalLazy, lazy, lazy_borrowed, lazy_local, lazy_local_borrowed};
+pub use self::lazy::{Lazy, LocalLazy, lazy, lazy_borrowed, lazy_local, lazy_local_borrowed, try_lazy};
 pub use self::shared::SharedLazy;
 
 pub(crate) use self::current::{Current, current_id};

@@ -13,7 +13,7 @@ use super::ready::Pushed;
 use super::state::{Freed, State, ToNotified, ToReleased};
 use super::status::{Bounds, Phase, Status};
 use super::waker::WakerRef;
-use crate::frame;
+use crate::frame::{self, AllocatorRef, EnterAllocator};
 
 /// What every frame begins with; the future, later its output, follows.
 ///
@@ -198,12 +198,12 @@ impl RawFrame {
         self.header().status.set(self.status().with_polling(is_polling));
     }
 
-    /// Makes the frame part of a tree, when its first poll begins. By whoever runs the tree.
+    /// Makes a frame of this status part of a tree, when its first poll begins. By whoever runs the tree.
     #[inline(always)]
-    pub(super) fn root(self, tree: NonNull<Tree>) {
+    pub(super) fn root(self, tree: NonNull<Tree>, status: Status) {
         let header = self.header();
         header.tree.set(tree);
-        header.status.set(Status::FIRST_POLL);
+        header.status.set(status.with_phase(Phase::Rooted).with_polling(true));
     }
 
     /// Puts the frame into its parent's list of children, when its first poll has ended.
@@ -296,9 +296,9 @@ impl RawFrame {
     fn free(self, freed: Freed) {
         // The reference to the root keeps the tree until it is released.
         let root = freed.holds_root.then(|| self.tree().root);
-        let layout = self.vtable().layout;
-        // SAFETY: the last reference is gone; the frame was allocated with this layout and kind.
-        unsafe { frame::free(self.0.cast(), layout, frame::Kind::Raw) };
+        let (layout, origin) = (self.vtable().layout, self.status().origin());
+        // SAFETY: the last reference is gone; the frame was allocated with this layout and kind, by this maker.
+        unsafe { frame::free_from(self.0.cast(), layout, frame::Kind::Raw, origin) };
         if let Some(root) = root {
             root.release();
         }
@@ -368,10 +368,29 @@ impl RawFrame {
         unsafe { self.tree_ptr().as_ref() }
     }
 
+    /// The allocator that made the frame, if it is not the pool.
+    pub(super) fn maker(self) -> Option<AllocatorRef> {
+        // SAFETY: the frame is held, and was allocated with this layout, by this maker.
+        unsafe { frame::allocator_of(self.0.cast(), self.vtable().layout, self.status().origin()) }
+    }
+
+    /// Opens the window of the frame's maker: what the future makes comes from where the frame came from.
+    ///
+    /// # Safety
+    ///
+    /// The guard is dropped before the frame is freed, on this thread, and before any that was made earlier.
+    #[inline(always)]
+    pub(super) unsafe fn enter_maker<'a>(self) -> EnterAllocator<'a> {
+        // SAFETY: the caller's promise; the frame was allocated with this layout, by this maker.
+        unsafe { frame::enter_maker(self.0.cast(), self.vtable().layout, self.status().origin()) }
+    }
+
     /// Polls the future and stores what comes of it. True if the frame is done. By whoever runs the tree.
     pub(super) fn poll_stored(self) -> bool {
         let waker = WakerRef::new(&self);
         let mut cx = Context::from_waker(&waker);
+        // SAFETY: the frame is held by whoever has it polled; the guard is dropped at the end of this function.
+        let _window = unsafe { self.enter_maker() };
         self.set_polling(true);
         // SAFETY: the caller runs the tree, and the frame's phase says that the future is there.
         let done = unsafe { (self.vtable().poll_stored)(self, &mut cx) };

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::frame::Origin;
+
 /// Phase, bounds and flags of a frame: plain data of whoever runs the tree, or has the frame alone.
 ///
 /// A word instead of a struct of small fields: a load that spans several stores that are still on their way is slow, and a frame that
@@ -45,12 +47,22 @@ pub(super) enum Bounds {
 impl Status {
     /// A new frame that may become part of any tree.
     pub(super) const FRESH_ROOTABLE: Self = Self::new(Bounds::Rootable);
-    /// A frame of a tree that is being polled for the first time.
-    pub(super) const FIRST_POLL: Self = Self::FRESH_ROOTABLE.with_phase(Phase::Rooted).with_polling(true);
 
     /// A new frame.
+    #[inline(always)]
     pub(super) const fn new(bounds: Bounds) -> Self {
         Self((bounds as u32) << BOUNDS_SHIFT)
+    }
+
+    /// Who made the frame.
+    #[inline(always)]
+    pub(super) const fn origin(self) -> Origin {
+        if self.0 & FOREIGN == 0 { Origin::Pool } else { Origin::Foreign }
+    }
+
+    #[inline(always)]
+    pub(super) const fn with_origin(self, origin: Origin) -> Self {
+        self.with(FOREIGN, matches!(origin, Origin::Foreign))
     }
 
     #[inline(always)]
@@ -129,6 +141,7 @@ impl fmt::Debug for Status {
             .field("is_polling", &self.is_polling())
             .field("is_linked", &self.is_linked())
             .field("is_unconstrained", &self.is_unconstrained())
+            .field("origin", &self.origin())
             .finish()
     }
 }
@@ -139,3 +152,4 @@ const BOUNDS_MASK: u32 = 0xff << BOUNDS_SHIFT;
 const POLLING: u32 = 1 << 16;
 const LINKED: u32 = 1 << 17;
 const UNCONSTRAINED: u32 = 1 << 18;
+const FOREIGN: u32 = 1 << 19;
