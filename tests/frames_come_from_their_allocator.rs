@@ -117,7 +117,11 @@ fn of_a_frame_that_was_woken() {
                 lazy_borrowed(async { 3 }).await
             })
         });
-        runtime.spawn(async move { made.await })
+        runtime.spawn(async move {
+            let output = made.await;
+            yield_now().await;
+            output
+        })
     };
     wait_until(|| gate.polls() > 0, "the task does not run");
     assert_eq!(frames.allocated(), 1);
