@@ -506,7 +506,8 @@ impl<T> Handle<T> {
         self.poll_island(frame, cx)
     }
 
-    /// Takes the stored output. Unwinds with the stored panic.
+    /// Takes the stored output. Unwinds with the stored panic: each frame less on the stack makes that cheaper.
+    #[inline(always)]
     #[track_caller]
     fn take(&mut self, frame: RawFrame) -> T {
         frame.set_phase(Phase::Empty);
