@@ -42,6 +42,25 @@ fn a_burst_gives_its_pages_back() {
 }
 
 #[test]
+fn a_retired_page_is_no_place_of_tasks() {
+    if !POOLED {
+        return;
+    }
+    let _alone = alone();
+    let kept: Vec<_> = (0..100).map(|_| Frame::new(layout(400, 8), Kind::Task, 1)).collect();
+    drop(scattered(burst()));
+    flush();
+    // Of the memory of some of the pages.
+    let raw: Vec<_> = (0..5000).map(|_| Frame::new(layout(600, 8), Kind::Raw, 1)).collect();
+    let mut seen = HashSet::new();
+    for_each_task_slot(&mut |slot| {
+        seen.insert(slot);
+    });
+    assert!(kept.iter().all(|task| seen.contains(&task.ptr)));
+    assert!(!raw.iter().any(|raw| seen.contains(&raw.ptr)));
+}
+
+#[test]
 fn an_exiting_thread_gives_its_pages_back() {
     if !POOLED {
         return;
