@@ -50,7 +50,6 @@
 //! | [`main`](macro@main), [`test`](macro@test), [`Runtime`], [`Builder`], [`Handle`] | starting a runtime |
 //! | [`spawn`], [`task`] | tasks and their handles |
 //! | [`task::lazy`], [`task::Lazy`] | futures in frames of their own: recursion, cheap wakes at any depth |
-//! | [`frame`] | where frames come from: pools, arenas, allocators of one's own |
 //! | [`net`] | TCP |
 //! | [`http`] | an HTTP server on hyper |
 //! | [`time`] | timers |
