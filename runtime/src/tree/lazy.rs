@@ -527,8 +527,11 @@ impl<T> Handle<T> {
 impl<T> Drop for Handle<T> {
     #[inline(always)]
     fn drop(&mut self) {
-        if let Some(frame) = self.frame {
-            drop_frame(frame);
+        match self.frame {
+            None => {}
+            // It was torn down with what it is part of.
+            Some(frame) if frame.phase() == Phase::Empty => let_go(frame),
+            Some(frame) => drop_frame(frame),
         }
     }
 }
