@@ -6,16 +6,19 @@ mod support;
 
 use std::alloc::Layout;
 use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 use std::ptr::NonNull;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Waker};
+use std::time::Duration;
 
-use leaves::Gate;
-use support::{Census, Counted, Pend, runtime, watchdog};
+use futures_util::FutureExt;
+use leaves::{Gate, Tally};
+use support::{Census, Counted, Pend, Random, runtime, wait_until, watchdog, without_panic_messages};
 use tress::Runtime;
 use tress::frame::{self, AllocError, FrameAllocator, Global, with_allocator};
-use tress::task::{self, Lazy, lazy};
+use tress::task::{self, Lazy, lazy, yield_now};
 
 /// The program's own memory, with a function that is called whenever something has been done.
 struct Meddling<F: Fn(Event) + Send + Sync> {
@@ -83,7 +86,7 @@ fn use_frames<A: FrameAllocator + 'static>(runtime: &Runtime, make: impl Fn() ->
             })
         });
         let waits = spawn(waits, make());
-        support::wait_until(|| gate.polls() > 0, "it was not polled");
+        wait_until(|| gate.polls() > 0, "it was not polled");
         waits.abort();
         assert!(runtime.block_on(waits).unwrap_err().is_aborted());
         let aborted = spawn(future(pends), make());
@@ -109,4 +112,89 @@ fn as_asking_who_runs() {
     });
     drop(runtime);
     census.wait_until_empty();
+}
+
+/// Each of them makes frames of its own, which come from the pool: boxes, lazies, tasks, and what all of these wait for.
+#[test]
+fn as_making_frames() {
+    let _watchdog = watchdog();
+    let (runtime, census, tasks) = (runtime(2), Census::default(), Tally::default());
+    use_frames(&runtime, || {
+        let (handle, tasks) = (runtime.handle().clone(), tasks.clone());
+        Meddling::new(&census, move |event| {
+            let boxed = frame::Box::pin(Pend(1));
+            let mut polled = pin!(lazy(async { boxed.await }));
+            assert!(polled.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+            let tasks = tasks.clone();
+            let task = handle.spawn(lazy(async move {
+                lazy(Pend(1)).await;
+                tasks.add();
+            }));
+            if event != Event::Allocates {
+                drop(task);
+            } else {
+                task.abort();
+            }
+        })
+    });
+    drop(runtime);
+    census.wait_until_empty();
+    assert!(tasks.count() > 0);
+}
+
+/// The one who wants a frame gets the panic, or the refusal; a runtime in which that happens comes to its end like any other.
+#[test]
+fn as_panicking_and_refusing() {
+    let _watchdog = watchdog();
+    let census = Census::default();
+    without_panic_messages(|| {
+        for seed in 0..40 {
+            let runtime = runtime(2);
+            let random = Mutex::new(Random(seed));
+            let allocator = Meddling::new(&census, move |event| {
+                let dice = random.lock().unwrap().below(8);
+                assert!(event == Event::IsDropped || dice != 0, "expected: of an allocator");
+            });
+            for _ in 0..20 {
+                let counted = census.count();
+                let spawned = catch_unwind(AssertUnwindSafe(|| {
+                    with_allocator(Arc::clone(&allocator), || runtime.spawn(tree(3, counted)))
+                }));
+                if let Ok(task) = spawned {
+                    // Its frames may have been refused; it has ended in any case.
+                    let _ = runtime.block_on(task);
+                }
+            }
+            runtime.block_on(async {
+                let counted = census.count();
+                let scoped = frame::scope(allocator, async { tree(3, counted).await });
+                let _ = AssertUnwindSafe(scoped).catch_unwind().await;
+            });
+            let metrics = runtime.handle().metrics();
+            wait_until(|| metrics.live_tasks() == 0, "a task that never was is alive");
+            runtime.shutdown(Duration::from_secs(60)).unwrap();
+            census.wait_until_empty();
+        }
+    });
+}
+
+/// A tree of frames, made while it runs.
+fn tree(depth: usize, counted: Counted) -> Lazy<'static, ()> {
+    lazy(async move {
+        let _counted = counted;
+        yield_now().await;
+        if depth > 0 {
+            let (one, two) = (branch(depth), branch(depth));
+            let spawned = task::spawn(branch(depth));
+            tress::join!(one, two);
+            let _ = spawned.await;
+        }
+    })
+}
+
+fn branch(depth: usize) -> Lazy<'static, ()> {
+    lazy(async move {
+        let held = Census::default();
+        tree(depth - 1, held.count()).await;
+    })
 }
