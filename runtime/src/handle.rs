@@ -94,16 +94,28 @@ where
     F: Future + Send + 'static,
     F::Output: Send + 'static,
 {
+    /// A task that is counted, but that an allocator's panic keeps from being made, counts as completed.
+    struct NeverMade(crate::executor::ExecutorRef);
+
+    impl Drop for NeverMade {
+        #[cold]
+        fn drop(&mut self) {
+            context::task_completed(&self.0);
+        }
+    }
+
     context::task_spawned(pool);
     if pool.is_closed() {
         return task::refuse(executor, future);
     }
+    let never_made = NeverMade(executor);
     // SAFETY: a pool is retired only after its tasks have completed, and the bounds allow any thread.
     let make = || unsafe { task::new(executor, future) };
     let made = match &pool.hooks.frames {
         Some(frames) if !frame::is_window_open() => frame::within(Some(frames), make),
         _ => make(),
     };
+    std::mem::forget(never_made);
     match made {
         Ok((runnable, handle)) => {
             // SAFETY: the caller's reference keeps the pool alive.

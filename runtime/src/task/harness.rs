@@ -20,7 +20,7 @@ use super::{context, handover, root};
 use crate::containment::{contain_panic, discard_payload};
 use crate::executor::{Header, Reason, Transfer};
 use crate::frame::{self, Origin};
-use crate::tree::{self, Current, Ran};
+use crate::tree::{self, Current, Entered, Ran};
 
 /// Takes the task out of its queue and polls it.
 pub(super) unsafe fn run<F: Future>(header: NonNull<Header>) -> Option<Transfer> {
@@ -62,7 +62,7 @@ pub(super) unsafe fn cancel_running<F: Future>(task: NonNull<TaskHeader>) {
     let task = unsafe { RawTask::from_ptr(task) };
     let current = pin!(root::current(task, TaskCell::<F>::body(task)));
     let current = current.as_ref();
-    let _entered = current.enter();
+    let entered = current.enter();
     let mut panic = tree::end(&current);
     // SAFETY: as above.
     if let Err(payload) = unsafe { drop_stage::<F>(task) } {
@@ -74,7 +74,7 @@ pub(super) unsafe fn cancel_running<F: Future>(task: NonNull<TaskHeader>) {
     };
     // Whoever dropped or aborted the task goes on: its joiner takes its turn in a queue.
     // SAFETY: as above.
-    drop(unsafe { finish::<F>(task, Err(error)) });
+    drop(unsafe { finish::<F>(task, Some(entered), Err(error)) });
 }
 
 /// Ends a new task that nobody will run.
@@ -86,7 +86,7 @@ pub(super) unsafe fn refuse<F: Future>(task: RawTask) {
         Err(payload) => JoinError::panicked(task.id(), payload),
     };
     // SAFETY: as above.
-    drop(unsafe { finish::<F>(task, Err(error)) });
+    drop(unsafe { finish::<F>(task, None, Err(error)) });
 }
 
 /// Moves the output of a complete task to `target`, a `Poll<Result<F::Output, JoinError>>`.
@@ -137,7 +137,7 @@ unsafe fn run_tree<F: Future>(task: RawTask, woken: bool) -> Option<Transfer> {
     match (ran, output) {
         (Ran::Finished, Poll::Ready(output)) => {
             // SAFETY: the caller runs the task.
-            unsafe { complete::<F>(task, &current, output) }
+            unsafe { complete::<F>(task, entered, output) }
         }
         _ => {
             // From the transition on, another thread may run the tree.
@@ -164,10 +164,10 @@ unsafe fn poll<F: Future>(task: RawTask) -> Poll<Result<F::Output, JoinError>> {
 #[inline]
 unsafe fn complete<F: Future>(
     task: RawTask,
-    current: &Current,
+    entered: Entered<'_>,
     output: Result<F::Output, JoinError>,
 ) -> Option<Transfer> {
-    let mut panic = tree::end(current);
+    let mut panic = tree::end(&entered.current());
     // SAFETY: the caller runs the task.
     if let Err(payload) = unsafe { drop_stage::<F>(task) } {
         tree::keep_first(&mut panic, Some(payload));
@@ -181,7 +181,7 @@ unsafe fn complete<F: Future>(
         }
     };
     // SAFETY: the caller runs the task.
-    unsafe { finish::<F>(task, output) }
+    unsafe { finish::<F>(task, Some(entered), output) }
 }
 
 /// Polls the future.
@@ -239,8 +239,14 @@ unsafe fn drop_stage<F: Future>(task: RawTask) -> Result<(), Box<dyn Any + Send>
 
 /// Stores the output, completes the task and releases its own reference.
 ///
+/// The run ends before that: from then on the task may be gone, while this thread still calls foreign code, an allocator's or a waker's.
+///
 /// If the joiner is a task that waits on the same executor, control can be handed to it.
-unsafe fn finish<F: Future>(task: RawTask, output: Result<F::Output, JoinError>) -> Option<Transfer> {
+unsafe fn finish<F: Future>(
+    task: RawTask,
+    entered: Option<Entered<'_>>,
+    output: Result<F::Output, JoinError>,
+) -> Option<Transfer> {
     let put = |stage: *mut Stage<F>| {
         // SAFETY: the caller runs the task, whose stage is empty.
         unsafe { stage.write(Stage::Output(output)) }
@@ -248,13 +254,17 @@ unsafe fn finish<F: Future>(task: RawTask, output: Result<F::Output, JoinError>)
     // SAFETY: as above.
     unsafe { TaskCell::<F>::with_stage(task.as_ptr(), put) };
     context::task_completed(task.executor());
+    let current = entered.as_ref().map(Entered::current);
+    drop(entered);
     let mut outcome = task.state().transition_to_complete(false);
     if outcome == ToComplete::DropOutput {
+        let entered = current.map(Current::enter);
         // Nobody is left to be told of a panic in the drop of an output that nobody wanted.
         // SAFETY: the task is not complete yet, so the stage is still the caller's.
         if let Err(payload) = unsafe { drop_stage::<F>(task) } {
             discard_payload(payload);
         }
+        drop(entered);
         outcome = task.state().transition_to_complete(true);
     }
     let mut transfer = None;

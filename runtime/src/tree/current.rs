@@ -172,6 +172,14 @@ impl fmt::Debug for Current {
     }
 }
 
+impl<'a> Entered<'a> {
+    /// The run.
+    #[inline]
+    pub(crate) fn current(&self) -> Pin<&'a Current> {
+        self.0
+    }
+}
+
 impl Drop for Entered<'_> {
     #[inline]
     fn drop(&mut self) {

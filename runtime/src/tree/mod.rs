@@ -19,7 +19,7 @@ mod waker;
 pub use self::lazy::{Lazy, LocalLazy, lazy, lazy_borrowed, lazy_local, lazy_local_borrowed, try_lazy};
 pub use self::shared::SharedLazy;
 
-pub(crate) use self::current::{Current, current_id};
+pub(crate) use self::current::{Current, Entered, current_id};
 pub(crate) use self::root::{RootRef, RootVtable};
 pub(crate) use self::run::{Ran, end, run};
 pub(crate) use self::teardown::keep_first;

@@ -232,12 +232,12 @@ impl RawFrame {
         list.set(Some(self));
     }
 
-    /// Takes the frame out of its parent's list of children, if it is there.
-    pub(super) fn unlink(self, tree: &Tree) {
+    /// Takes the frame out of its parent's list of children; false if it was not there.
+    pub(super) fn unlink(self, tree: &Tree) -> bool {
         let header = self.header();
         let status = header.status.get();
         if !status.is_linked() {
-            return;
+            return false;
         }
         header.status.set(status.with_linked(false));
         // SAFETY: it was set when the frame was linked.
@@ -251,6 +251,7 @@ impl RawFrame {
             Some(prev) => prev.header().next_sibling.set(next),
             None => self.siblings(tree).set(next),
         }
+        true
     }
 
     /// The list of children that this frame is, or is about to be, in.

@@ -43,9 +43,10 @@ pub(super) fn tear_down_all(children: &Owned<Option<RawFrame>>) -> Option<Payloa
 
 /// Takes a frame out of its parent's list, and releases the reference of a handle that was dropped where that could not be
 /// done. By whoever runs the tree, or has the parent's handle.
+///
+/// An orphan is both in the list and queued: it may come here twice, and the reference goes with its place in the list.
 pub(super) fn detach(frame: RawFrame) {
-    frame.unlink(frame.tree());
-    if frame.header().state.is_orphaned() {
+    if frame.unlink(frame.tree()) && frame.header().state.is_orphaned() {
         frame.release();
     }
 }
