@@ -4,11 +4,15 @@
 //! and a nap never ends (see [`clock`](crate::primitive::clock) and the reactor's stand-in), so that nothing but the idle
 //! protocol saves a wake: a wake that is lost is a deadlock, which loom reports.
 //!
+//! What needs a fence is explored with a *bare* injector (see [`deque`](crate::primitive::deque)): a lock would stand in
+//! for it.
+//!
 //! Each model has been seen to fail on a broken variant; those are kept as `scheduler-*.patch` in `ci/mutants`.
 #![expect(unsafe_code, reason = "a hand-made runnable")]
 
 mod closing;
 mod idle;
+mod look;
 mod next_task;
 mod watch;
 mod workers;
