@@ -184,7 +184,20 @@ fn with_loop<R>(f: impl FnOnce(Option<&RunLoop>) -> R) -> R {
 /// Whether the thread runs tasks of the pool with this address, and so keeps it alive.
 #[inline]
 pub(crate) fn is_current_pool(data: NonNull<()>) -> bool {
-    with_loop(|run_loop| run_loop.is_some_and(|run_loop| run_loop.data == data))
+    with_loop(|run_loop| run_loop.is_some_and(|run_loop| run_loop.data == data)) || is_modelled(data)
+}
+
+/// Whether the thread runs tasks of the model's executor with this address.
+#[cfg(all(test, tress_loom))]
+fn is_modelled(data: NonNull<()>) -> bool {
+    crate::primitive::explore::is_worker(data)
+}
+
+/// Only models have executors that are no pools.
+#[cfg(not(all(test, tress_loom)))]
+#[inline(always)]
+fn is_modelled(_data: NonNull<()>) -> bool {
+    false
 }
 
 /// Whether the thread is one that the pool's shutdown would wait for.

@@ -10,7 +10,7 @@ mod header;
 mod id;
 mod join;
 #[cfg(all(test, tress_loom))]
-mod model;
+pub(crate) mod model;
 mod raw;
 mod root;
 mod state;

@@ -35,6 +35,8 @@ pub(crate) struct Current {
     frame: Cell<Option<RawFrame>>,
     /// Frames that are part of the tree but have yet to be polled for the first time.
     fresh: Cell<Chain>,
+    /// Whether the root's end has begun: then nobody will take what is pushed.
+    is_ending: Cell<bool>,
     /// The run that this one is nested in.
     outer: Cell<*const Current>,
     _pinned: PhantomPinned,
@@ -60,6 +62,7 @@ impl Current {
             tree: Cell::new(tree),
             frame: Cell::new(None),
             fresh: Cell::new(Chain::EMPTY),
+            is_ending: Cell::new(false),
             outer: Cell::new(ptr::null()),
             _pinned: PhantomPinned,
         }
@@ -88,9 +91,18 @@ impl Current {
             None => {
                 let tree = self.root.tree();
                 self.tree.set(tree.as_ptr());
+                if self.is_ending.get() {
+                    // SAFETY: the root, which is held while it is run, keeps its tree.
+                    drop(unsafe { tree.as_ref() }.ready.close());
+                }
                 tree
             }
         }
+    }
+
+    /// Says that the root is being dropped.
+    pub(super) fn begin_end(&self) {
+        self.is_ending.set(true);
     }
 
     pub(super) fn is_thread_bound(&self) -> bool {

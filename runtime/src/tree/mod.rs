@@ -5,6 +5,8 @@ mod cell;
 mod current;
 mod island;
 mod lazy;
+#[cfg(all(test, tress_loom))]
+mod model;
 mod owned;
 mod raw;
 mod ready;
@@ -14,6 +16,8 @@ mod shared;
 mod state;
 mod status;
 mod teardown;
+#[cfg(all(test, not(tress_loom)))]
+mod tests;
 mod waker;
 
 pub use self::lazy::{Lazy, LocalLazy, lazy, lazy_borrowed, lazy_local, lazy_local_borrowed, try_lazy};

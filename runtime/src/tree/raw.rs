@@ -119,6 +119,16 @@ impl FrameHeader {
         // SAFETY: as above.
         unsafe { (&raw mut (*place).awaited_at).write(Unset::new()) };
     }
+
+    /// Has loom check that nobody looks at the header any more: every use of it but of the state word begins with the tree.
+    #[cfg(tress_loom)]
+    pub(super) fn retire(&self) {
+        self.tree.set(NonNull::dangling());
+    }
+
+    #[cfg(not(tress_loom))]
+    #[inline(always)]
+    pub(super) fn retire(&self) {}
 }
 
 impl RawFrame {
@@ -298,6 +308,7 @@ impl RawFrame {
         // The reference to the root keeps the tree until it is released.
         let root = freed.holds_root.then(|| self.tree().root);
         let (layout, origin) = (self.vtable().layout, self.status().origin());
+        self.header().retire();
         // SAFETY: the last reference is gone; the frame was allocated with this layout and kind, by this maker.
         unsafe { frame::free_from(self.0.cast(), layout, frame::Kind::Raw, origin) };
         if let Some(root) = root {

@@ -101,6 +101,8 @@ fn put_off(current: &Current, tree: &Tree, next: Option<Parent>, mut woken: Chai
 /// The root's own future is still there, or gone; what its drop does later finds the frames empty. Panics of the futures'
 /// drops are gathered: the first one is returned.
 pub(crate) fn end(current: &Current) -> Option<super::raw::Payload> {
+    // What the root's own future starts when it is dropped finds a tree that has ended, also if it is the first.
+    current.begin_end();
     let tree = current.tree_if_any()?;
     let first = super::teardown::tear_down_all(&tree.children);
     drop(current.take_fresh());
@@ -108,5 +110,5 @@ pub(crate) fn end(current: &Current) -> Option<super::raw::Payload> {
     first
 }
 
-/// How many polls of frames one run makes before it lets other tasks run.
-const POLLS_PER_RUN: usize = 256;
+/// How many polls of frames one run makes before it lets other tasks run. Models have to get there.
+const POLLS_PER_RUN: usize = if cfg!(tress_loom) { 2 } else { 256 };

@@ -162,6 +162,7 @@ impl State {
     pub(super) fn ref_inc(&self) -> bool {
         // `Relaxed`: a new reference is made from an existing one, which orders everything that matters.
         let former = Snapshot(self.0.fetch_add(REF_ONE, Ordering::Relaxed));
+        debug_assert!(former.refs() >= 1, "{former:?}");
         if former.0 > REF_LIMIT {
             std::process::abort();
         }
@@ -211,6 +212,7 @@ impl State {
     fn update<R>(&self, mut f: impl FnMut(Snapshot) -> (Option<Snapshot>, R)) -> R {
         let mut current = self.load(Ordering::Acquire);
         loop {
+            debug_assert!(current.refs() >= 1, "{current:?}");
             let (next, result) = f(current);
             let Some(next) = next else { return result };
             match self.0.compare_exchange_weak(current.0, next.0, Ordering::AcqRel, Ordering::Acquire) {
