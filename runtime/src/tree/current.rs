@@ -27,8 +27,10 @@ thread_local! {
 /// While it is entered, its thread is the only one that touches the tree.
 pub(crate) struct Current {
     root: RootRef,
-    /// Where the root's own future lies.
-    root_body: Range<usize>,
+    /// Where the root's own future begins.
+    body_start: usize,
+    /// Where it ends; where it begins, when the tree has ended.
+    body_end: Cell<usize>,
     /// Null until the root has a tree.
     tree: Cell<*const Tree>,
     /// The frame whose future is being polled; `None` for the root's own.
@@ -56,7 +58,8 @@ impl Current {
     pub(crate) fn new(root: RootRef, root_body: Range<usize>, tree: *const Tree) -> Self {
         Self {
             root,
-            root_body,
+            body_start: root_body.start,
+            body_end: Cell::new(root_body.end),
             tree: Cell::new(tree),
             frame: Cell::new(None),
             fresh: Cell::new(Chain::EMPTY),
@@ -109,8 +112,13 @@ impl Current {
     pub(super) fn awaits(&self, handle: usize, waker: &Waker) -> bool {
         match self.frame.get() {
             Some(frame) => frame.is_waker(waker) && frame.has_in_body(handle),
-            None => self.root.is_waker(waker) && self.root_body.contains(&handle),
+            None => self.root.is_waker(waker) && (self.body_start..self.body_end.get()).contains(&handle),
         }
+    }
+
+    /// Makes islands of what the root's own future polls for the first time while it is dropped.
+    pub(super) fn refuse_frames(&self) {
+        self.body_end.set(self.body_start);
     }
 
     /// Whether there is stack for a frame to be polled for the first time here and now, on top of the polls that are already on the stack.
