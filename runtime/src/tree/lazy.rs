@@ -17,6 +17,7 @@ use super::shared::SharedLazy;
 use super::status::{Bounds, Phase, Status};
 use super::waker::WakerRef;
 use super::{island, teardown};
+use crate::containment::discard_payload;
 use crate::coop;
 use crate::frame::{self, AllocError, Origin};
 
@@ -41,6 +42,9 @@ use crate::frame::{self, AllocError, Origin};
 ///
 /// A wrapper that does something around each poll sees the first one only, since later ones go to the frame directly;
 /// [`opaque`](Self::opaque) keeps a frame an island.
+///
+/// That goes for unsafe code in particular which lets others than its own owner at what is pinned in it, such as an intrusive list
+/// whose lock any thread may take: what it polls or drops under that lock, a worker may be polling without it.
 ///
 /// # Dropping it
 ///
@@ -702,13 +706,11 @@ fn drop_frame(frame: RawFrame) {
 
     let _let_go = LetGo(frame);
     match frame.phase() {
-        Phase::Rooted | Phase::PoisonedRooted => {
-            if let Some(payload) = teardown::tear_down(frame)
-                && !std::thread::panicking()
-            {
-                resume_unwind(payload);
-            }
-        }
+        Phase::Rooted | Phase::PoisonedRooted => match teardown::tear_down(frame) {
+            Some(payload) if !std::thread::panicking() => resume_unwind(payload),
+            Some(payload) => discard_payload(payload),
+            None => {}
+        },
         _ => island::drop_alone(frame),
     }
 }
