@@ -6,7 +6,7 @@
 
 use std::future::Future;
 use std::mem::ManuallyDrop;
-use std::panic::resume_unwind;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::pin::Pin;
 use std::ptr::NonNull;
 use std::task::{Context, Poll, RawWaker, RawWakerVTable, Waker};
@@ -136,9 +136,10 @@ impl<F: Future> Drop for Driven<'_, F> {
         let current = std::pin::pin!(self.current());
         let current = current.as_ref();
         let _entered = current.enter();
-        let panic = tree::end(&current);
+        let mut panic = tree::end(&current);
         // SAFETY: the future is dropped once.
-        unsafe { ManuallyDrop::drop(&mut self.future) };
+        let dropped = catch_unwind(AssertUnwindSafe(|| unsafe { ManuallyDrop::drop(&mut self.future) }));
+        tree::keep_first(&mut panic, dropped.err());
         match panic {
             Some(payload) if !thread::panicking() => resume_unwind(payload),
             Some(payload) => discard_payload(payload),

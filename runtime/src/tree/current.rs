@@ -27,16 +27,16 @@ thread_local! {
 /// While it is entered, its thread is the only one that touches the tree.
 pub(crate) struct Current {
     root: RootRef,
-    /// Where the root's own future lies.
-    root_body: Range<usize>,
+    /// Where the root's own future begins.
+    body_start: usize,
+    /// Where it ends; where it begins, when the tree has ended.
+    body_end: Cell<usize>,
     /// Null until the root has a tree.
     tree: Cell<*const Tree>,
     /// The frame whose future is being polled; `None` for the root's own.
     frame: Cell<Option<RawFrame>>,
     /// Frames that are part of the tree but have yet to be polled for the first time.
     fresh: Cell<Chain>,
-    /// Whether the root's end has begun: then nobody will take what is pushed.
-    is_ending: Cell<bool>,
     /// The run that this one is nested in.
     outer: Cell<*const Current>,
     _pinned: PhantomPinned,
@@ -58,11 +58,11 @@ impl Current {
     pub(crate) fn new(root: RootRef, root_body: Range<usize>, tree: *const Tree) -> Self {
         Self {
             root,
-            root_body,
+            body_start: root_body.start,
+            body_end: Cell::new(root_body.end),
             tree: Cell::new(tree),
             frame: Cell::new(None),
             fresh: Cell::new(Chain::EMPTY),
-            is_ending: Cell::new(false),
             outer: Cell::new(ptr::null()),
             _pinned: PhantomPinned,
         }
@@ -91,18 +91,9 @@ impl Current {
             None => {
                 let tree = self.root.tree();
                 self.tree.set(tree.as_ptr());
-                if self.is_ending.get() {
-                    // SAFETY: the root, which is held while it is run, keeps its tree.
-                    drop(unsafe { tree.as_ref() }.ready.close());
-                }
                 tree
             }
         }
-    }
-
-    /// Says that the root is being dropped.
-    pub(super) fn begin_end(&self) {
-        self.is_ending.set(true);
     }
 
     pub(super) fn is_thread_bound(&self) -> bool {
@@ -121,8 +112,13 @@ impl Current {
     pub(super) fn awaits(&self, handle: usize, waker: &Waker) -> bool {
         match self.frame.get() {
             Some(frame) => frame.is_waker(waker) && frame.has_in_body(handle),
-            None => self.root.is_waker(waker) && self.root_body.contains(&handle),
+            None => self.root.is_waker(waker) && (self.body_start..self.body_end.get()).contains(&handle),
         }
+    }
+
+    /// Makes islands of what the root's own future polls for the first time while it is dropped.
+    pub(super) fn refuse_frames(&self) {
+        self.body_end.set(self.body_start);
     }
 
     /// Whether there is stack for a frame to be polled for the first time here and now, on top of the polls that are already on the stack.

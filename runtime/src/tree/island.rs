@@ -23,6 +23,10 @@ pub(super) fn isolate(frame: RawFrame) {
             leaf = child;
         }
         let parent = leaf.parent();
+        if leaf.status().is_polling() {
+            // Further up on this stack, and the caller is about to poll what it is polled by. No safe code gets here.
+            std::process::abort();
+        }
         // What has woken it, or wakes it before it is polled again, is found by that poll.
         leaf.header().state.transition_to_inert();
         leaf.set_phase(match leaf.phase() {

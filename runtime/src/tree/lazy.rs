@@ -17,6 +17,7 @@ use super::shared::SharedLazy;
 use super::status::{Bounds, Phase, Status};
 use super::waker::WakerRef;
 use super::{island, teardown};
+use crate::containment::discard_payload;
 use crate::coop;
 use crate::frame::{self, AllocError, Origin};
 
@@ -41,6 +42,9 @@ use crate::frame::{self, AllocError, Origin};
 ///
 /// A wrapper that does something around each poll sees the first one only, since later ones go to the frame directly;
 /// [`opaque`](Self::opaque) keeps a frame an island.
+///
+/// That goes for unsafe code in particular which lets others than its own owner at what is pinned in it, such as an intrusive list
+/// whose lock any thread may take: what it polls or drops under that lock, a worker may be polling without it.
 ///
 /// # Dropping it
 ///
@@ -76,13 +80,14 @@ use crate::frame::{self, AllocError, Origin};
 #[must_use = "futures do nothing unless awaited"]
 pub struct Lazy<'a, T> {
     frame: Handle<T>,
-    _future: PhantomData<Box<dyn Future<Output = T> + Send + 'a>>,
+    /// Its drop may use what is borrowed. Not a future of `T`: the handle is covariant in its output.
+    _future: PhantomData<Box<dyn Send + 'a>>,
 }
 
 /// A [`Lazy`] whose future need not be `Send`.
 ///
-/// It is more than a boxed future only where everything stays on one thread: below `block_on`. In a task, which it can get
-/// into by a wrapper that vouches for it, it is an island.
+/// It is more than a boxed future only where everything stays on one thread: below `block_on`, in that future itself or in another
+/// `LocalLazy`. Below what may be sent, a task or a [`Lazy`], which it can get into by a wrapper that vouches for it, it is an island.
 ///
 /// # Cancel safety
 ///
@@ -110,10 +115,14 @@ pub struct Lazy<'a, T> {
 #[must_use = "futures do nothing unless awaited"]
 pub struct LocalLazy<'a, T> {
     frame: Handle<T>,
-    _future: PhantomData<Box<dyn Future<Output = T> + 'a>>,
+    /// As that of [`Lazy`], and not `Send`.
+    _future: PhantomData<Box<dyn Unsent + 'a>>,
 }
 
 /// Puts a future into a frame of its own. Nothing runs before the first await.
+///
+/// The output has to be `Send` as well: the frame keeps it until whoever awaits it is polled, which may be on another thread. For one
+/// that is not there is [`lazy_local`].
 ///
 /// # Panics
 ///
@@ -126,6 +135,7 @@ pub struct LocalLazy<'a, T> {
 pub fn lazy<F>(future: F) -> Lazy<'static, F::Output>
 where
     F: Future + Send + 'static,
+    F::Output: Send,
 {
     Lazy { frame: Handle::new(future, Bounds::Rootable), _future: PhantomData }
 }
@@ -156,6 +166,7 @@ where
 pub fn try_lazy<F>(future: F) -> Result<Lazy<'static, F::Output>, AllocError>
 where
     F: Future + Send + 'static,
+    F::Output: Send,
 {
     Ok(Lazy { frame: Handle::try_new(future, Bounds::Rootable)?, _future: PhantomData })
 }
@@ -271,7 +282,10 @@ impl<'a, T> Lazy<'a, T> {
     /// assert_eq!(runtime.block_on(count(&bytes)), 10_000);
     /// # Ok::<(), std::io::Error>(())
     /// ```
-    pub unsafe fn assume_unleaked(mut self) -> Self {
+    pub unsafe fn assume_unleaked(mut self) -> Self
+    where
+        T: Send,
+    {
         self.frame.set_bounds(Bounds::Rootable);
         self
     }
@@ -344,6 +358,122 @@ impl<T> fmt::Debug for LocalLazy<'_, T> {
         f.debug_struct("LocalLazy").finish_non_exhaustive()
     }
 }
+
+/// Anything.
+trait Unsent {}
+
+/// What the compiler has to refuse, and what it has to accept.
+///
+/// A rooted future borrows nothing, and it and its output may be sent:
+///
+/// ```compile_fail,E0597
+/// use tress_runtime::task::{Lazy, lazy};
+/// let text = String::from("borrowed");
+/// let borrowed = &text;
+/// let _: Lazy<'static, usize> = lazy(async move { borrowed.len() });
+/// ```
+///
+/// ```compile_fail,E0277
+/// use std::rc::Rc;
+/// use tress_runtime::task::lazy;
+/// let shared = Rc::new(1);
+/// let _ = lazy(async move { *shared });
+/// ```
+///
+/// ```compile_fail,E0277
+/// use std::rc::Rc;
+/// use tress_runtime::task::lazy;
+/// let _ = lazy(async { Rc::new(1) });
+/// ```
+///
+/// ```compile_fail,E0277
+/// use std::rc::Rc;
+/// use tress_runtime::task::try_lazy;
+/// let _ = try_lazy(async { Rc::new(1) });
+/// ```
+///
+/// ```compile_fail,E0277
+/// use std::rc::Rc;
+/// use tress_runtime::task::lazy_borrowed;
+/// // SAFETY: it is not polled.
+/// let _ = unsafe { lazy_borrowed(async { Rc::new(1) }).assume_unleaked() };
+/// ```
+///
+/// No handle outlives what its future borrows, not even if it is only dropped after that:
+///
+/// ```compile_fail,E0597
+/// use tress_runtime::task::lazy_borrowed;
+/// let lazy;
+/// let text = String::from("borrowed");
+/// lazy = lazy_borrowed(async { assert!(!text.is_empty()) });
+/// ```
+///
+/// ```compile_fail,E0597
+/// use tress_runtime::task::lazy_local_borrowed;
+/// let lazy;
+/// let text = String::from("borrowed");
+/// lazy = lazy_local_borrowed(async { assert!(!text.is_empty()) });
+/// ```
+///
+/// ```compile_fail,E0597
+/// use tress_runtime::task::lazy_borrowed;
+/// let shared;
+/// let text = String::from("borrowed");
+/// shared = lazy_borrowed(async { assert!(!text.is_empty()) }).shared();
+/// ```
+///
+/// Nor what its output borrows:
+///
+/// ```compile_fail,E0597
+/// use tress_runtime::task::{Lazy, lazy_borrowed};
+/// let lazy: Lazy<'_, Option<&String>>;
+/// let text = String::from("borrowed");
+/// lazy = lazy_borrowed(std::future::ready(Some(&text)));
+/// ```
+///
+/// What may not be sent:
+///
+/// ```compile_fail,E0277
+/// use tress_runtime::task::LocalLazy;
+/// fn is_sent<T: Send>() {}
+/// is_sent::<LocalLazy<'static, u8>>();
+/// ```
+///
+/// ```compile_fail,E0277
+/// use tress_runtime::task::LocalLazy;
+/// fn is_shared<T: Sync>() {}
+/// is_shared::<LocalLazy<'static, u8>>();
+/// ```
+///
+/// ```compile_fail,E0277
+/// use std::rc::Rc;
+/// use tress_runtime::task::Lazy;
+/// fn is_sent<T: Send>() {}
+/// is_sent::<Lazy<'static, Rc<u8>>>();
+/// ```
+///
+/// A handle that was polled stays where it is:
+///
+/// ```compile_fail,E0277
+/// use tress_runtime::task::Lazy;
+/// fn is_moved<T: Unpin>() {}
+/// is_moved::<Lazy<'static, u8>>();
+/// ```
+///
+/// Handles are covariant, like what they stand for:
+///
+/// ```
+/// use tress_runtime::task::{Lazy, LocalLazy};
+///
+/// fn shorter<'a>(lazy: Lazy<'static, &'static str>) -> Lazy<'a, &'a str> {
+///     lazy
+/// }
+/// fn shorter_local<'a>(lazy: LocalLazy<'static, &'static str>) -> LocalLazy<'a, &'a str> {
+///     lazy
+/// }
+/// ```
+#[cfg(doctest)]
+struct Judged;
 
 /// What both handles are made of.
 struct Handle<T> {
@@ -556,7 +686,12 @@ fn refused(error: AllocError) -> ! {
 fn may_be_rooted(frame: RawFrame, current: &Current) -> bool {
     match frame.status().bounds() {
         Bounds::Rootable => true,
-        Bounds::RootableOnThread => current.is_thread_bound(),
+        // Also its parent has to be bound to the thread: one that may be sent can be dropped elsewhere, with everything below it,
+        // past any wrapper that would keep this handle from being dropped there.
+        Bounds::RootableOnThread => {
+            current.is_thread_bound()
+                && current.frame().is_none_or(|parent| parent.status().bounds() == Bounds::RootableOnThread)
+        }
         Bounds::Island => false,
     }
 }
@@ -575,13 +710,11 @@ fn drop_frame(frame: RawFrame) {
 
     let _let_go = LetGo(frame);
     match frame.phase() {
-        Phase::Rooted | Phase::PoisonedRooted => {
-            if let Some(payload) = teardown::tear_down(frame)
-                && !std::thread::panicking()
-            {
-                resume_unwind(payload);
-            }
-        }
+        Phase::Rooted | Phase::PoisonedRooted => match teardown::tear_down(frame) {
+            Some(payload) if !std::thread::panicking() => resume_unwind(payload),
+            Some(payload) => discard_payload(payload),
+            None => {}
+        },
         _ => island::drop_alone(frame),
     }
 }

@@ -101,8 +101,8 @@ fn put_off(current: &Current, tree: &Tree, next: Option<Parent>, mut woken: Chai
 /// The root's own future is still there, or gone; what its drop does later finds the frames empty. Panics of the futures'
 /// drops are gathered: the first one is returned.
 pub(crate) fn end(current: &Current) -> Option<super::raw::Payload> {
-    // What the root's own future starts when it is dropped finds a tree that has ended, also if it is the first.
-    current.begin_end();
+    // Nobody would take from a list again what is woken of them.
+    current.refuse_frames();
     let tree = current.tree_if_any()?;
     let first = super::teardown::tear_down_all(&tree.children);
     drop(current.take_fresh());
