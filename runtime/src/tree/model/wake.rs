@@ -76,12 +76,12 @@ fn a_parent_is_woken_while_its_child_ends() {
         queue.run_all();
         let (of_parent, of_child) = (parent.waker(), child.waker());
         child.raise(|| of_child.wake());
-        let waking = thread::spawn({
-            let parent = parent.clone();
-            move || parent.raise(|| of_parent.wake())
+        let running = thread::spawn({
+            let queue = queue.clone();
+            move || queue.run_all()
         });
-        queue.run_all();
-        waking.join().unwrap();
+        parent.raise(|| of_parent.wake());
+        running.join().unwrap();
         queue.run_all();
         assert!(handle.is_finished(), "a wake was lost");
     });
