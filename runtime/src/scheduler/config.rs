@@ -22,6 +22,7 @@ pub(crate) struct Config {
     pub(crate) max_blocking_threads: usize,
     pub(crate) keep_alive: Duration,
     pub(crate) shutdown_timeout: Duration,
+    pub(crate) measure_tasks: bool,
 }
 
 /// What the user wants called.

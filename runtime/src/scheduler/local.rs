@@ -6,10 +6,10 @@ use std::time::Instant;
 use super::pool::PoolRef;
 use super::remote::Remote;
 use crate::executor::{Reason, Runnable};
-use crate::primitive::clock;
 use crate::primitive::deque::{Steal, Worker as Deque};
 use crate::primitive::hint::spin_loop;
 use crate::primitive::sync::atomic::Ordering;
+use crate::primitive::{clock, coarse};
 use crate::reactor::Events;
 use crate::{coop, frame};
 
@@ -269,6 +269,7 @@ impl Stopwatch {
 
     /// A busy stretch starts.
     pub(super) fn start(&self, now: Instant, tick: u32) {
+        coarse::note(now);
         self.since.set(now);
         self.tick.set(tick);
     }

@@ -14,11 +14,12 @@ use super::cell::{Stage, TaskCell};
 use super::error::JoinError;
 use super::header::TaskHeader;
 use super::raw::RawTask;
-use super::state::{ToComplete, ToIdle, ToRunning};
+use super::state::{Polled, ToComplete, ToIdle, ToRunning};
 use super::waker::WakerRef;
 use super::{context, handover, root};
 use crate::containment::{contain_panic, discard_payload};
 use crate::executor::{Header, Reason, Transfer};
+use crate::primitive::clock;
 use crate::tree::{self, Current, Ran};
 
 /// Takes the task out of its queue and polls it.
@@ -26,9 +27,9 @@ pub(super) unsafe fn run<F: Future>(header: NonNull<Header>) -> Option<Transfer>
     // SAFETY: the runnable that is being run keeps the frame; it becomes the right to run the task.
     let task = unsafe { RawTask::from_ptr(header.cast()) };
     match task.state().transition_to_running() {
-        ToRunning::Poll { woken } => {
+        ToRunning::Poll(polled) => {
             // SAFETY: the transition made this call the one who runs the task.
-            unsafe { run_tree::<F>(task, woken) }
+            unsafe { run_tree::<F>(task, polled) }
         }
         ToRunning::Cancel => {
             // SAFETY: as above.
@@ -113,18 +114,30 @@ pub(super) unsafe fn free<F: Future>(task: NonNull<TaskHeader>) {
     unsafe { TaskCell::<F>::deallocate(task) }
 }
 
-/// Runs the task's tree once: its own future if that was woken, and the frames below that were.
+/// Runs the task's tree once: its own future if that was woken, and the frames below that were; or all of it.
 #[inline]
-unsafe fn run_tree<F: Future>(task: RawTask, woken: bool) -> Option<Transfer> {
+unsafe fn run_tree<F: Future>(task: RawTask, polled: Polled) -> Option<Transfer> {
     let current = pin!(root::current(task, TaskCell::<F>::body(task)));
     let current = current.as_ref();
     let entered = current.enter();
     let mut output = Poll::Pending;
-    let ran = tree::run(&current, woken, || {
+    let mut poll_root = || {
         // SAFETY: the caller runs the task, whose future is not ready yet.
         output = unsafe { poll::<F>(task) };
         output.is_ready()
-    });
+    };
+    let ran = if polled == Polled::Everything {
+        // Not counted: it is the doing of whoever looks.
+        tree::visit(&current, (task.vtable().future_name)(), &mut poll_root)
+    } else {
+        task.header().count_poll();
+        let started = root::measured(&task).map(|annex| (annex, clock::now()));
+        let ran = tree::run(&current, polled == Polled::Woken, poll_root);
+        if let Some((annex, start)) = started {
+            annex.add_poll(start, clock::now());
+        }
+        ran
+    };
     match (ran, output) {
         (Ran::Finished, Poll::Ready(output)) => {
             // SAFETY: the caller runs the task.

@@ -4,11 +4,12 @@ use std::ptr::NonNull;
 use std::task::Waker;
 
 use super::Id;
+use super::annex::Annex;
 use super::state::State;
 use crate::executor::{ExecutorRef, Header, RunnableVtable};
 use crate::primitive::cell::UnsafeCell;
-use crate::primitive::sync::atomic::AtomicPtr;
-use crate::tree::Tree;
+use crate::primitive::coarse;
+use crate::primitive::sync::atomic::{AtomicPtr, AtomicU32, Ordering};
 
 /// The part of a frame that does not depend on its future.
 ///
@@ -17,7 +18,8 @@ use crate::tree::Tree;
 /// | `head.state` | anybody who holds a reference or scans the frame pool |
 /// | `head.link` | the frame pool while the frame is free |
 /// | `executor`, `id`, `head.vtable` | read by anybody who holds a reference; never written after the task was made |
-/// | `tree` | read by anybody who holds a reference; written once by whoever runs the task |
+/// | `annex` | read by anybody who holds a reference; written once, by whoever spawns the task or by whoever runs it |
+/// | `polls`, `born` | read by anybody who holds a reference; written by whoever runs the task |
 /// | `join_waker` | the join handle while `JOIN_WAKER` is clear and the task is not complete; the completing worker once `COMPLETE` and `JOIN_WAKER` are set |
 #[repr(C)]
 #[derive(Debug)]
@@ -26,9 +28,13 @@ pub(crate) struct TaskHeader {
     pub(crate) executor: ExecutorRef,
     pub(crate) id: Id,
     pub(crate) join_waker: UnsafeCell<Option<Waker>>,
-    /// Values: null, or the task's tree, from a box that the frame owns. Written once, by whoever runs the task; publishes
-    /// the tree.
-    pub(crate) tree: AtomicPtr<Tree>,
+    /// Values: null, or what most tasks have no need of, from a box that the frame owns. Written once, by whoever spawns the
+    /// task or by whoever runs it; publishes the annex.
+    pub(crate) annex: AtomicPtr<Annex>,
+    /// How often the task has been polled, at least. Written by whoever runs it.
+    pub(crate) polls: AtomicU32,
+    /// A compact [`Moment`](coarse::Moment): when the task was spawned or, if that was on a thread without a clock, first polled.
+    pub(crate) born: AtomicU32,
 }
 
 /// What can be done with a task whose future's type is not known.
@@ -45,6 +51,8 @@ pub(crate) struct TaskVtable {
     pub(crate) drop_output: unsafe fn(NonNull<TaskHeader>),
     /// Frees the frame.
     pub(crate) free: unsafe fn(NonNull<TaskHeader>),
+    /// The name of the future's type.
+    pub(crate) future_name: fn() -> &'static str,
 }
 
 impl TaskHeader {
@@ -52,5 +60,15 @@ impl TaskHeader {
     #[inline]
     pub(crate) fn state(&self) -> &State {
         State::from_word(&self.head.state)
+    }
+
+    /// Counts a poll. By whoever runs the task.
+    #[inline]
+    pub(crate) fn count_poll(&self) {
+        let polls = self.polls.load(Ordering::Relaxed);
+        if polls == 0 && self.born.load(Ordering::Relaxed) == 0 {
+            self.born.store(coarse::now().compact(), Ordering::Relaxed);
+        }
+        self.polls.store(polls.saturating_add(1), Ordering::Relaxed);
     }
 }

@@ -7,17 +7,19 @@
 use std::fmt;
 use std::future::Future;
 use std::marker::PhantomData;
-use std::panic::{RefUnwindSafe, UnwindSafe};
+use std::panic::{Location, RefUnwindSafe, UnwindSafe};
 use std::pin::Pin;
 use std::ptr::NonNull;
 use std::task::{Context, Poll};
 
+use super::annex::Particulars;
 use super::error::JoinError;
 use super::raw::RawTask;
 use super::state::ToDetached;
 use super::{AbortHandle, Id};
 use crate::containment::contain_panic;
 use crate::leaf::Wait;
+use crate::primitive::coarse::Moment;
 
 /// The right to a task's output.
 ///
@@ -42,6 +44,8 @@ use crate::leaf::Wait;
 /// ```
 pub struct JoinHandle<T> {
     task: RawTask,
+    /// Since when somebody waits.
+    since: Moment,
     _output: PhantomData<T>,
 }
 
@@ -61,7 +65,13 @@ impl<T> JoinHandle<T> {
     /// The task's output is `T`, and there is no other join handle.
     #[inline]
     pub(super) unsafe fn new(task: RawTask) -> Self {
-        Self { task, _output: PhantomData }
+        Self { task, since: Moment::NEVER, _output: PhantomData }
+    }
+
+    /// Keeps what is known of a new task; by whoever has its runnable.
+    #[cold]
+    pub(crate) fn annotate(&self, particulars: Particulars) {
+        self.task.annotate(particulars);
     }
 
     /// Asks for the task to be dropped at its next await.
@@ -105,9 +115,12 @@ impl<T> Future for JoinHandle<T> {
 
     #[inline]
     #[track_caller]
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let task = self.task;
-        Wait::new("task").poll(cx, |cx| poll_output(task, cx))
+        let mut wait = Wait::resume("task", Location::caller(), self.since);
+        let poll = wait.poll(cx, |cx| poll_output(task, cx));
+        self.since = wait.since();
+        poll
     }
 }
 

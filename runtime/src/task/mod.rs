@@ -2,6 +2,8 @@
 #![doc = include_str!("README.md")]
 
 mod abort;
+mod annex;
+mod builder;
 mod cell;
 mod error;
 mod handover;
@@ -29,6 +31,7 @@ use std::future::Future;
 use std::ptr::NonNull;
 
 pub use self::abort::AbortHandle;
+pub use self::builder::Builder;
 pub use self::error::JoinError;
 pub use self::id::{Id, id, try_id};
 pub use self::join::JoinHandle;
@@ -37,9 +40,10 @@ pub use crate::blocking::{block_in_place, spawn_blocking};
 pub use crate::handle::spawn;
 pub use crate::tree::{Lazy, LocalLazy, SharedLazy, lazy, lazy_borrowed, lazy_local, lazy_local_borrowed};
 
+pub(crate) use self::annex::Particulars;
 pub(crate) use self::header::TaskHeader;
 pub(crate) use self::raw::RawTask;
-pub(crate) use self::state::ToShutdown;
+pub(crate) use self::state::{Snapshot, ToShutdown};
 
 use self::cell::TaskCell;
 use crate::context;

@@ -22,8 +22,8 @@ const ABORTED: usize = 1 << 5;
 /// Reserved: the task's stop token has asked it to stop.
 #[expect(dead_code, reason = "reserved for stop tokens")]
 const STOP: usize = 1 << 6;
-/// Reserved: somebody wants this task's frames traced.
-#[expect(dead_code, reason = "reserved for task dumps")]
+/// Together with `SCHEDULED`: the runnable is in the hands of somebody who wants to see what the task waits for, and runs it
+/// at once.
 const TRACING: usize = 1 << 7;
 /// The task's own future has been woken since it was last polled. Without it, a scheduled task runs for the sake of frames
 /// below it (see [`tree`](crate::tree)).
@@ -50,10 +50,21 @@ pub(crate) struct Snapshot(usize);
 #[must_use]
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum ToRunning {
-    /// Poll the future, if it was woken itself, and the frames below it that were.
-    Poll { woken: bool },
+    /// Poll.
+    Poll(Polled),
     /// Drop the future: the task was aborted.
     Cancel,
+}
+
+/// What a run polls.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Polled {
+    /// The frames below the task that were woken.
+    Frames,
+    /// The task's own future, which was woken itself, and the frames below it that were.
+    Woken,
+    /// The task's own future and every frame below it, to see what they wait for.
+    Everything,
 }
 
 /// What to do after a poll that was pending.
@@ -150,12 +161,17 @@ impl State {
                 current.is_scheduled() && !current.is_running() && !current.is_complete(),
                 "{current:?}"
             );
-            let running = current.without(SCHEDULED | NOTIFIED).with(RUNNING);
-            if current.is_aborted() {
-                (Some(running), ToRunning::Cancel)
+            let running = current.without(SCHEDULED | NOTIFIED | TRACING).with(RUNNING);
+            let outcome = if current.is_aborted() {
+                ToRunning::Cancel
+            } else if current.is_traced() {
+                ToRunning::Poll(Polled::Everything)
+            } else if current.is_notified() {
+                ToRunning::Poll(Polled::Woken)
             } else {
-                (Some(running), ToRunning::Poll { woken: current.is_notified() })
-            }
+                ToRunning::Poll(Polled::Frames)
+            };
+            (Some(running), outcome)
         })
     }
 
@@ -214,6 +230,21 @@ impl State {
         } else {
             ToScheduled::Submit
         }
+    }
+
+    /// Somebody wants to see what an idle task waits for. The task's only runnable is then the caller's, who runs it at once.
+    ///
+    /// # Errors
+    ///
+    /// What the task does instead of being idle.
+    pub(crate) fn transition_to_scheduled_for_trace(&self) -> Result<(), Snapshot> {
+        self.update(|current| {
+            if current.is_complete() || current.is_running() || current.is_scheduled() {
+                (None, Err(current))
+            } else {
+                (Some(current.with(SCHEDULED | TRACING)), Ok(()))
+            }
+        })
     }
 
     /// A waker that is used up, together with its reference.
@@ -367,6 +398,10 @@ impl Snapshot {
         self.0 & NOTIFIED != 0
     }
 
+    pub(crate) const fn is_traced(self) -> bool {
+        self.0 & TRACING != 0
+    }
+
     #[inline]
     pub(crate) const fn is_complete(self) -> bool {
         self.0 & COMPLETE != 0
@@ -408,6 +443,7 @@ impl fmt::Debug for Snapshot {
             .field("running", &self.is_running())
             .field("scheduled", &self.is_scheduled())
             .field("notified", &self.is_notified())
+            .field("traced", &self.is_traced())
             .field("complete", &self.is_complete())
             .field("join_interest", &self.has_join_interest())
             .field("join_waker", &self.has_join_waker())

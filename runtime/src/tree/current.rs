@@ -5,6 +5,7 @@ use std::cell::Cell;
 use std::fmt;
 use std::marker::PhantomPinned;
 use std::ops::Range;
+use std::panic::Location;
 use std::pin::Pin;
 use std::ptr::{self, NonNull};
 use std::task::Waker;
@@ -124,6 +125,16 @@ impl Current {
         self.depth.get() < INLINE_DEPTH && used < INLINE_STACK_BYTES
     }
 
+    /// Makes it a run in order to see what the tree waits for: frames that would be polled for the first time are left to a
+    /// later one.
+    pub(super) fn trace(&self) {
+        self.depth.set(TRACED_DEPTH);
+    }
+
+    fn is_traced(&self) -> bool {
+        self.depth.get() >= TRACED_DEPTH
+    }
+
     /// Says that `frame` is being polled, until the result is dropped.
     #[inline]
     pub(super) fn nest(&self, frame: RawFrame) -> Nested<'_> {
@@ -217,8 +228,32 @@ pub(crate) fn current_id() -> Option<Id> {
     with_current(|current| current.and_then(|current| current.root.id()))
 }
 
+/// Whether the thread polls a tree in order to see what it waits for.
+pub(crate) fn is_traced() -> bool {
+    with_current(|current| current.is_some_and(Current::is_traced))
+}
+
+/// Calls `f` for each frame from the one whose future the thread is polling up to the root's own, with its future's name and
+/// the line that awaits it. Returns the root's task, if it is one; `None` if the thread polls nothing.
+pub(crate) fn backtrace(
+    mut f: impl FnMut(&'static str, Option<&'static Location<'static>>),
+) -> Option<Option<Id>> {
+    with_current(|current| {
+        let current = current?;
+        let mut next = current.frame();
+        while let Some(frame) = next {
+            f(frame.future_name(), frame.awaited_at());
+            next = frame.parent();
+        }
+        Some(current.root.id())
+    })
+}
+
 /// How many frames may be polled for the first time on top of each other.
 const INLINE_DEPTH: u32 = 32;
+
+/// A depth that stands for a run in which no frame is to be polled for the first time.
+const TRACED_DEPTH: u32 = 1 << 30;
 
 /// How much stack they may use together.
 const INLINE_STACK_BYTES: usize = 12 * 1024;

@@ -17,6 +17,7 @@ use super::shared::SharedLazy;
 use super::waker::WakerRef;
 use super::{island, teardown};
 use crate::coop;
+use crate::trace::collector;
 
 /// A future in a frame of its own, which starts when it is first awaited.
 ///
@@ -331,7 +332,7 @@ impl<T> Handle<T> {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<T> {
         match self.frame.phase() {
             Phase::Fresh => self.first_poll(cx),
-            Phase::Island => self.poll_island(cx),
+            Phase::Island => self.poll_island(cx, Location::caller()),
             Phase::Rooted => self.poll_rooted(cx),
             Phase::Done => Poll::Ready(self.take()),
             Phase::Empty | Phase::PoisonedRooted | Phase::PoisonedIsland => {
@@ -351,7 +352,7 @@ impl<T> Handle<T> {
             }
             _ => {
                 self.frame.set_phase(Phase::Island);
-                self.poll_island(cx)
+                self.poll_island(cx, caller)
             }
         })
     }
@@ -376,6 +377,8 @@ impl<T> Handle<T> {
         let frame = self.frame;
         let tree = current.tree();
         frame.root(tree, current.frame(), coop::is_unconstrained());
+        // Already now, for whoever looks from inside the poll.
+        frame.set_awaited_at(caller);
         let mut poll = Poll::Pending;
         if current.has_room() {
             let _nested = current.nest(frame);
@@ -402,9 +405,9 @@ impl<T> Handle<T> {
     }
 
     /// Polls the frame exactly as a boxed future is polled.
-    #[track_caller]
-    fn poll_island(&mut self, cx: &mut Context<'_>) -> Poll<T> {
+    fn poll_island(&mut self, cx: &mut Context<'_>, caller: &'static Location<'static>) -> Poll<T> {
         let frame = self.frame;
+        let _in_frame = collector::enter_island(frame.vtable().future_name, caller);
         let mut poll = Poll::Pending;
         let poisoning = Poisoning::begin(frame, None);
         island::with_stack(|| {
@@ -428,7 +431,7 @@ impl<T> Handle<T> {
             return Poll::Pending;
         }
         island::isolate(frame);
-        self.poll_island(cx)
+        self.poll_island(cx, Location::caller())
     }
 
     /// Takes the stored output. Unwinds with the stored panic.

@@ -100,6 +100,8 @@ pub(super) struct FrameVtable {
     pub(super) drop_output: unsafe fn(RawFrame),
     /// The frame's layout.
     pub(super) layout: Layout,
+    /// The name of the future's type.
+    pub(super) future_name: fn() -> &'static str,
     /// Where the future lies in the frame.
     pub(super) body_offset: usize,
     /// The future's size.
@@ -181,6 +183,26 @@ impl RawFrame {
 
     pub(super) fn parent(self) -> Option<RawFrame> {
         self.header().parent.get()
+    }
+
+    /// The next frame in the parent's list of children, which was awaited earlier.
+    pub(super) fn next_sibling(self) -> Option<RawFrame> {
+        self.header().next_sibling.get()
+    }
+
+    /// The line that awaits the frame, if it is part of a tree.
+    pub(super) fn awaited_at(self) -> Option<&'static Location<'static>> {
+        self.header().awaited_at.get()
+    }
+
+    #[inline(always)]
+    pub(super) fn set_awaited_at(self, awaited_at: &'static Location<'static>) {
+        self.header().awaited_at.set(Some(awaited_at));
+    }
+
+    /// The name of the future's type.
+    pub(super) fn future_name(self) -> &'static str {
+        (self.vtable().future_name)()
     }
 
     /// The tree that the frame is part of; callers know that it is.
@@ -283,6 +305,11 @@ impl RawFrame {
                 root.release();
             }
         }
+    }
+
+    /// Adds a reference that is released before whoever runs the tree lets go of it, and which therefore needs none to the root.
+    pub(super) fn hold(self) {
+        let _ = self.header().state.ref_inc();
     }
 
     /// Releases a reference, and the memory with the last one.
