@@ -71,7 +71,7 @@ pub(crate) fn forget() {
     let _ = NOTED.try_with(|noted| noted.set(Moment::UNKNOWN));
 }
 
-/// Long enough ago that moments that count from it are never mistaken for an unknown one, also when compact.
+/// What moments count from.
 static EPOCH: LazyLock<Instant> = LazyLock::new(clock::now);
 
 /// The number of the first moment: its compact form is not zero.

@@ -21,7 +21,7 @@ pub(crate) struct Annex {
     name: Option<Box<str>>,
     spawned_at: Option<&'static Location<'static>>,
     is_measured: bool,
-    /// How long the polls have taken.
+    /// How long the runs that have ended have taken.
     busy_ns: AtomicU64,
 }
 
@@ -38,12 +38,11 @@ impl Annex {
     pub(super) fn new(root: RootRef, particulars: Option<Particulars>) -> Self {
         let tree = Tree::new(root);
         let busy_ns = AtomicU64::new(0);
-        match particulars {
-            Some(Particulars { name, spawned_at, is_measured }) => {
-                Self { tree, name, spawned_at: Some(spawned_at), is_measured, busy_ns }
-            }
-            None => Self { tree, name: None, spawned_at: None, is_measured: false, busy_ns },
-        }
+        let (name, spawned_at, is_measured) = match particulars {
+            Some(Particulars { name, spawned_at, is_measured }) => (name, Some(spawned_at), is_measured),
+            None => (None, None, false),
+        };
+        Self { tree, name, spawned_at, is_measured, busy_ns }
     }
 
     pub(crate) fn name(&self) -> Option<&str> {
@@ -54,19 +53,16 @@ impl Annex {
         self.spawned_at
     }
 
-    #[inline]
-    pub(super) fn is_measured(&self) -> bool {
-        self.is_measured
-    }
-
-    /// How long the polls have taken, if that is measured.
+    /// How long the runs have taken, if that is measured.
     pub(crate) fn busy_ns(&self) -> Option<u64> {
         self.is_measured.then(|| self.busy_ns.load(Ordering::Relaxed))
     }
 
-    /// A poll has lasted from `start` until `end`. By whoever runs the task.
-    pub(super) fn add_poll(&self, start: Instant, end: Instant) {
-        let elapsed = u64::try_from(end.saturating_duration_since(start).as_nanos()).unwrap_or(u64::MAX);
-        self.busy_ns.store(self.busy_ns.load(Ordering::Relaxed).saturating_add(elapsed), Ordering::Relaxed);
+    /// A run has lasted from `start` until `end`. By whoever runs the task.
+    pub(super) fn add_run(&self, start: Instant, end: Instant) {
+        let elapsed = end.saturating_duration_since(start).as_nanos();
+        let elapsed_ns = u64::try_from(elapsed).unwrap_or(u64::MAX);
+        let busy_ns = self.busy_ns.load(Ordering::Relaxed).saturating_add(elapsed_ns);
+        self.busy_ns.store(busy_ns, Ordering::Relaxed);
     }
 }

@@ -126,17 +126,10 @@ unsafe fn run_tree<F: Future>(task: RawTask, polled: Polled) -> Option<Transfer>
         output = unsafe { poll::<F>(task) };
         output.is_ready()
     };
-    let ran = if polled == Polled::Everything {
-        // Not counted: it is the doing of whoever looks.
-        tree::visit(&current, (task.vtable().future_name)(), &mut poll_root)
+    let ran = if polled.is_special() {
+        run_specially(task, &current, polled, &mut poll_root)
     } else {
-        task.header().count_poll();
-        let started = root::measured(&task).map(|annex| (annex, clock::now()));
-        let ran = tree::run(&current, polled == Polled::Woken, poll_root);
-        if let Some((annex, start)) = started {
-            annex.add_poll(start, clock::now());
-        }
-        ran
+        tree::run(&current, polled.is_woken(), poll_root)
     };
     match (ran, output) {
         (Ran::Finished, Poll::Ready(output)) => {
@@ -144,12 +137,37 @@ unsafe fn run_tree<F: Future>(task: RawTask, polled: Polled) -> Option<Transfer>
             unsafe { complete::<F>(task, &current, output) }
         }
         _ => {
+            task.header().count_poll();
             // From the transition on, another thread may run the tree.
             drop(entered);
             after_pending::<F>(task);
             None
         }
     }
+}
+
+/// A run of the tree that is measured, that polls everything, or that is the first.
+#[cold]
+fn run_specially(
+    task: RawTask,
+    current: &Current,
+    polled: Polled,
+    poll_root: &mut dyn FnMut() -> bool,
+) -> Ran {
+    if polled.is_traced() {
+        // It is the doing of whoever looks.
+        task.header().uncount_poll();
+        return tree::visit(current, task.future_name(), poll_root);
+    }
+    if polled.is_newborn() {
+        task.header().set_born();
+    }
+    let measured = task.annex().filter(|_| polled.is_measured()).map(|annex| (annex, clock::now()));
+    let ran = tree::run(current, polled.is_woken(), poll_root);
+    if let Some((annex, start)) = measured {
+        annex.add_run(start, clock::now());
+    }
+    ran
 }
 
 /// Polls the task's own future once; its panic ends here.

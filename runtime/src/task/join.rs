@@ -119,7 +119,10 @@ impl<T> Future for JoinHandle<T> {
         let task = self.task;
         let mut wait = Wait::resume("task", Location::caller(), self.since);
         let poll = wait.poll(cx, |cx| poll_output(task, cx));
-        self.since = wait.since();
+        // Once it is ready, nobody asks again.
+        if poll.is_pending() {
+            self.since = wait.since();
+        }
         poll
     }
 }

@@ -11,7 +11,6 @@ use super::{Id, context, root};
 use crate::executor::{ExecutorRef, Reason, Runnable};
 use crate::primitive::coarse::Moment;
 use crate::primitive::epoch;
-use crate::primitive::sync::atomic::Ordering;
 
 /// A pointer to a task's frame. Copying it does not count; whoever uses it holds a reference in one of the ways that
 /// the module's README lists.
@@ -140,14 +139,10 @@ impl RawTask {
         root::annex(self)
     }
 
-    /// How often the task has been polled.
-    pub(crate) fn polls(self) -> u32 {
-        self.header().polls.load(Ordering::Relaxed)
-    }
-
-    /// When the task was spawned, more or less.
-    pub(crate) fn born(self) -> Moment {
-        Moment::from_compact(self.header().born.load(Ordering::Relaxed))
+    /// How many runs of the task have ended pending, and when it was spawned, more or less.
+    pub(crate) fn polls_and_birth(self) -> (u32, Moment) {
+        let life = self.header().life();
+        (life.polls(), life.born())
     }
 
     /// The name of its future's type.

@@ -35,15 +35,6 @@ pub(super) fn current(task: RawTask, body: Range<usize>) -> Current {
     Current::new(root(task), body, annex.cast_const().cast())
 }
 
-/// The annex of a task whose runner asks, if it is one that wants each poll measured.
-#[inline]
-pub(super) fn measured(task: &RawTask) -> Option<&Annex> {
-    // Relaxed: as above.
-    let annex = task.header().annex.load(Ordering::Relaxed);
-    // SAFETY: null, or the task's annex, which stays until the task is freed.
-    unsafe { annex.as_ref() }.filter(|annex| annex.is_measured())
-}
-
 /// The annex, for somebody who holds a reference to the task.
 pub(super) fn annex(task: &RawTask) -> Option<&Annex> {
     // Acquire: partner is the Release in `put`.
@@ -54,7 +45,11 @@ pub(super) fn annex(task: &RawTask) -> Option<&Annex> {
 
 /// Keeps what is known of a task that nobody has run yet. By whoever has its runnable.
 pub(super) fn annotate(task: RawTask, particulars: Particulars) {
+    let is_measured = particulars.is_measured;
     put(task, Annex::new(root(task), Some(particulars)));
+    if is_measured {
+        task.state().transition_to_measured();
+    }
 }
 
 fn put(task: RawTask, annex: Annex) -> NonNull<Annex> {

@@ -28,8 +28,12 @@ const TRACING: usize = 1 << 7;
 /// The task's own future has been woken since it was last polled. Without it, a scheduled task runs for the sake of frames
 /// below it (see [`tree`](crate::tree)).
 const NOTIFIED: usize = 1 << 8;
+/// Each run of the task is to be measured. Set when the task is made, or never.
+const MEASURED: usize = 1 << 9;
+/// The task has never run, and was spawned where it was not known when.
+const NEWBORN: usize = 1 << 10;
 /// The references are counted above the flags.
-const REF_SHIFT: u32 = 9;
+const REF_SHIFT: u32 = 11;
 /// One reference.
 const REF_ONE: usize = 1 << REF_SHIFT;
 /// More references than this can only be a leak in a loop; the process is ended before the count wraps.
@@ -56,16 +60,9 @@ pub(crate) enum ToRunning {
     Cancel,
 }
 
-/// What a run polls.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Polled {
-    /// The frames below the task that were woken.
-    Frames,
-    /// The task's own future, which was woken itself, and the frames below it that were.
-    Woken,
-    /// The task's own future and every frame below it, to see what they wait for.
-    Everything,
-}
+/// What a run polls, and how.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Polled(usize);
 
 /// What to do after a poll that was pending.
 #[must_use]
@@ -148,31 +145,23 @@ impl State {
 
     /// Makes the initialised frame a task. `Release`: publishes the frame's content to the scan of [`Self::try_ref`].
     #[inline]
-    pub(crate) fn initialise(&self) {
-        self.0.store(Self::INITIAL, Ordering::Release);
+    pub(crate) fn initialise(&self, is_birth_known: bool) {
+        let initial = if is_birth_known { Self::INITIAL } else { Self::INITIAL | NEWBORN };
+        self.0.store(initial, Ordering::Release);
     }
 
     /// The runnable has been taken in order to run it.
     #[inline]
     pub(crate) fn transition_to_running(&self) -> ToRunning {
         // `Acquire` pairs with the release of whoever woke the task: the poll sees what the waker did before.
-        self.update(|current| {
+        let former = self.update(|current| {
             debug_assert!(
                 current.is_scheduled() && !current.is_running() && !current.is_complete(),
                 "{current:?}"
             );
-            let running = current.without(SCHEDULED | NOTIFIED | TRACING).with(RUNNING);
-            let outcome = if current.is_aborted() {
-                ToRunning::Cancel
-            } else if current.is_traced() {
-                ToRunning::Poll(Polled::Everything)
-            } else if current.is_notified() {
-                ToRunning::Poll(Polled::Woken)
-            } else {
-                ToRunning::Poll(Polled::Frames)
-            };
-            (Some(running), outcome)
-        })
+            (Some(current.without(SCHEDULED | NOTIFIED | TRACING | NEWBORN).with(RUNNING)), current)
+        });
+        if former.is_aborted() { ToRunning::Cancel } else { ToRunning::Poll(Polled(former.0)) }
     }
 
     /// A poll has ended pending.
@@ -264,6 +253,12 @@ impl State {
                 (Some(released.with(SCHEDULED | NOTIFIED)), ToScheduled::Submit)
             }
         })
+    }
+
+    /// Each run is to be measured. By whoever has the runnable of a new task.
+    pub(crate) fn transition_to_measured(&self) {
+        // `Relaxed`: the runnable, which is handed over later, orders it for whoever runs the task.
+        self.0.fetch_or(MEASURED, Ordering::Relaxed);
     }
 
     /// Somebody wants the task dropped at its next await.
@@ -379,6 +374,41 @@ impl State {
     }
 }
 
+impl Polled {
+    /// Whether the task's own future was woken itself; the frames below it that were are polled in any case.
+    #[inline]
+    pub(crate) const fn is_woken(self) -> bool {
+        Snapshot(self.0).is_notified()
+    }
+
+    /// Whether there is more to it than what was woken.
+    #[inline]
+    pub(crate) const fn is_special(self) -> bool {
+        self.0 & (TRACING | MEASURED | NEWBORN) != 0
+    }
+
+    /// Whether it is the first run of a task of which it is not known when it was spawned.
+    pub(crate) const fn is_newborn(self) -> bool {
+        self.0 & NEWBORN != 0
+    }
+
+    /// Whether the run is measured.
+    pub(crate) const fn is_measured(self) -> bool {
+        Snapshot(self.0).is_measured()
+    }
+
+    /// Whether everything is polled, woken or not, to see what it waits for.
+    pub(crate) const fn is_traced(self) -> bool {
+        Snapshot(self.0).is_traced()
+    }
+}
+
+impl fmt::Debug for Polled {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        Snapshot(self.0).fmt(f)
+    }
+}
+
 impl fmt::Debug for State {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.load().fmt(f)
@@ -398,8 +428,12 @@ impl Snapshot {
         self.0 & NOTIFIED != 0
     }
 
-    pub(crate) const fn is_traced(self) -> bool {
+    const fn is_traced(self) -> bool {
         self.0 & TRACING != 0
+    }
+
+    const fn is_measured(self) -> bool {
+        self.0 & MEASURED != 0
     }
 
     #[inline]
@@ -444,6 +478,7 @@ impl fmt::Debug for Snapshot {
             .field("scheduled", &self.is_scheduled())
             .field("notified", &self.is_notified())
             .field("traced", &self.is_traced())
+            .field("measured", &self.is_measured())
             .field("complete", &self.is_complete())
             .field("join_interest", &self.has_join_interest())
             .field("join_waker", &self.has_join_waker())

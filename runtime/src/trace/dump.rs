@@ -35,7 +35,7 @@ pub struct TaskDump {
     pub future: &'static str,
     /// How long ago it was spawned or, if that was outside the runtime's threads, first polled. Coarse.
     pub age: Option<Duration>,
-    /// How often it has been polled; no more than `u32::MAX` are counted.
+    /// How often it has been polled so far, not counting a poll that goes on, nor those of dumps; it starts again from zero after `u32::MAX`.
     pub polls: u32,
     /// How long those polls took together, if the runtime measures that (see
     /// [`measure_tasks`](crate::Builder::measure_tasks)).
@@ -113,14 +113,14 @@ impl TaskDump {
     fn new(task: RawTask) -> Self {
         let now = Moment::of(clock::now());
         let (state, frames) = look(task, now);
-        let annex = task.annex();
+        let (annex, (polls, born)) = (task.annex(), task.polls_and_birth());
         Self {
             id: task.id(),
             name: annex.and_then(|annex| annex.name()).map(String::from),
             state,
             future: task.future_name(),
-            age: task.born().elapsed(now),
-            polls: task.polls(),
+            age: born.elapsed(now),
+            polls,
             busy: annex.and_then(|annex| annex.busy_ns()).map(Duration::from_nanos),
             spawned_at: annex.and_then(|annex| annex.spawned_at()),
             frames,
