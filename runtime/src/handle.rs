@@ -9,7 +9,7 @@ use crate::blocking::Call;
 use crate::executor::Reason;
 use crate::metrics::RuntimeMetrics;
 use crate::scheduler::PoolRef;
-use crate::task::{self, JoinHandle, Particulars};
+use crate::task::{self, JoinHandle, Particulars, RawTask};
 use crate::{context, scheduler};
 
 /// A handle to a runtime: spawns tasks, from any thread.
@@ -106,14 +106,24 @@ where
         return task::refuse(executor, future);
     }
     // SAFETY: a pool is retired only after its tasks have completed, and the bounds allow any thread.
-    let (runnable, handle) = unsafe { task::new(executor, future) };
-    let is_measured = pool.config.measure_tasks;
-    if name.is_some() || is_measured {
-        handle.annotate(Particulars { name: name.map(Box::from), spawned_at, is_measured });
-    }
+    let (runnable, handle) = unsafe {
+        task::new(executor, future, |task| {
+            if name.is_some() || pool.config.measure_tasks {
+                annotate(task, name, spawned_at, pool);
+            }
+        })
+    };
     // SAFETY: the caller's reference keeps the pool alive.
     unsafe { executor.schedule(runnable, Reason::Spawned) };
     handle
+}
+
+/// Keeps what is known of a new task.
+#[cold]
+#[inline(never)]
+fn annotate(task: RawTask, name: Option<&str>, spawned_at: &'static Location<'static>, pool: &PoolRef) {
+    let is_measured = pool.config.measure_tasks;
+    task.annotate(Particulars { name: name.map(Box::from), spawned_at, is_measured });
 }
 
 // A panic of a task leaves the runtime as it was.

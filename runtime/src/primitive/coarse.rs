@@ -12,7 +12,7 @@ thread_local! {
     static NOTED: Cell<Moment> = const { Cell::new(Moment::UNKNOWN) };
 }
 
-/// A moment in the life of the process, in milliseconds; or none, or one that is not known.
+/// A moment in the life of the process, in nanoseconds; or none, or one that is not known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Moment(u64);
 
@@ -24,8 +24,8 @@ impl Moment {
 
     /// The moment of `at`.
     pub(crate) fn of(at: Instant) -> Self {
-        let elapsed = at.saturating_duration_since(*EPOCH);
-        Self(elapsed.as_secs() * 1000 + u64::from(elapsed.subsec_millis()) + FIRST)
+        let elapsed = at.saturating_duration_since(*EPOCH).as_nanos();
+        Self(u64::try_from(elapsed).unwrap_or(u64::MAX).saturating_add(FIRST))
     }
 
     /// Whether it has come.
@@ -36,13 +36,13 @@ impl Moment {
 
     /// How long ago it was, if that is known.
     pub(crate) fn elapsed(self, now: Self) -> Option<Duration> {
-        (self.0 >= FIRST).then(|| Duration::from_millis(now.0.saturating_sub(self.0)))
+        (self.0 >= FIRST).then(|| Duration::from_nanos(now.0.saturating_sub(self.0)))
     }
 
     /// In half the space, at a coarser resolution.
     #[inline]
     pub(crate) fn compact(self) -> u32 {
-        // In units that make it wrap after two years; zero for one that is not known.
+        // In units that make it wrap after more than two years; zero for one that is not known.
         (self.0 >> COMPACT_SHIFT) as u32
     }
 
@@ -66,6 +66,11 @@ pub(crate) fn note(now: Instant) {
     let _ = NOTED.try_with(|noted| noted.set(Moment::of(now)));
 }
 
+/// The thread, which runs tasks, has looked at the clock, so much later than when it last noted what it saw.
+pub(crate) fn advance(elapsed_ns: u64) {
+    let _ = NOTED.try_with(|noted| noted.set(Moment(noted.get().0.saturating_add(elapsed_ns))));
+}
+
 /// The thread will not look at the clock for a while.
 pub(crate) fn forget() {
     let _ = NOTED.try_with(|noted| noted.set(Moment::UNKNOWN));
@@ -77,5 +82,5 @@ static EPOCH: LazyLock<Instant> = LazyLock::new(clock::now);
 /// The number of the first moment: its compact form is not zero.
 const FIRST: u64 = 1 << COMPACT_SHIFT;
 
-/// Compact moments count in 16 ms.
-const COMPACT_SHIFT: u32 = 4;
+/// Compact moments count in units of 16.8 ms.
+const COMPACT_SHIFT: u32 = 24;

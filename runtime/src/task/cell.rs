@@ -8,13 +8,14 @@ use std::ops::Range;
 use std::ptr::NonNull;
 
 use super::error::JoinError;
-use super::header::{Life, TaskHeader, TaskVtable};
+use super::header::{TaskHeader, TaskVtable};
 use super::raw::RawTask;
 use super::{Id, harness, root};
 use crate::executor::{ExecutorRef, RunnableVtable};
 use crate::frame;
 use crate::primitive::cell::UnsafeCell;
-use crate::primitive::sync::atomic::AtomicPtr;
+use crate::primitive::coarse;
+use crate::primitive::sync::atomic::{AtomicPtr, AtomicU32};
 
 /// A frame.
 #[repr(C)]
@@ -54,7 +55,6 @@ impl<F: Future> TaskCell<F> {
         let memory = frame::alloc(Self::LAYOUT, frame::Kind::Task).cast::<Self>();
         let vtable: NonNull<TaskVtable> = NonNull::from(const { &Self::VTABLE });
         let cell = memory.as_ptr();
-        let life = Life::begin();
         // SAFETY: the memory is ours and fits a cell. The first word is not written here: it is an atomic that the
         // pool's scan may be reading.
         let (link, table) =
@@ -72,12 +72,14 @@ impl<F: Future> TaskCell<F> {
         // SAFETY: as above.
         unsafe { (&raw mut (*cell).header.annex).write(AtomicPtr::new(std::ptr::null_mut())) };
         // SAFETY: as above.
-        unsafe { (&raw mut (*cell).header.life).write(life.into_word()) };
+        unsafe { (&raw mut (*cell).header.polls).write(AtomicU32::new(0)) };
+        // SAFETY: as above.
+        unsafe { (&raw mut (*cell).header.born).write(AtomicU32::new(coarse::now().compact())) };
         // SAFETY: as above.
         unsafe { (&raw mut (*cell).stage).write(UnsafeCell::new(Stage::Future(future))) };
         // SAFETY: the frame is initialised and has the references that `State::INITIAL` counts.
         let task = unsafe { RawTask::from_ptr(memory.cast()) };
-        task.state().initialise(life.is_birth_known());
+        task.state().initialise();
         task
     }
 

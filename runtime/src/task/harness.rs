@@ -146,7 +146,7 @@ unsafe fn run_tree<F: Future>(task: RawTask, polled: Polled) -> Option<Transfer>
     }
 }
 
-/// A run of the tree that is measured, that polls everything, or that is the first.
+/// A run of the tree that is measured, or that polls everything.
 #[cold]
 fn run_specially(
     task: RawTask,
@@ -159,12 +159,9 @@ fn run_specially(
         task.header().uncount_poll();
         return tree::visit(current, task.future_name(), poll_root);
     }
-    if polled.is_newborn() {
-        task.header().set_born();
-    }
-    let measured = task.annex().filter(|_| polled.is_measured()).map(|annex| (annex, clock::now()));
+    let start = clock::now();
     let ran = tree::run(current, polled.is_woken(), poll_root);
-    if let Some((annex, start)) = measured {
+    if let Some(annex) = task.annex() {
         annex.add_run(start, clock::now());
     }
     ran

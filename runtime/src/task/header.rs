@@ -8,8 +8,8 @@ use super::annex::Annex;
 use super::state::State;
 use crate::executor::{ExecutorRef, Header, RunnableVtable};
 use crate::primitive::cell::UnsafeCell;
-use crate::primitive::coarse::{self, Moment};
-use crate::primitive::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
+use crate::primitive::coarse;
+use crate::primitive::sync::atomic::{AtomicPtr, AtomicU32, Ordering};
 
 /// The part of a frame that does not depend on its future.
 ///
@@ -19,7 +19,7 @@ use crate::primitive::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
 /// | `head.link` | the frame pool while the frame is free |
 /// | `executor`, `id`, `head.vtable` | read by anybody who holds a reference; never written after the task was made |
 /// | `annex` | read by anybody who holds a reference; written once, by whoever spawns the task or by whoever runs it |
-/// | `life` | read by anybody who holds a reference; written by whoever runs the task |
+/// | `polls`, `born` | read by anybody who holds a reference; written by whoever runs the task |
 /// | `join_waker` | the join handle while `JOIN_WAKER` is clear and the task is not complete; the completing worker once `COMPLETE` and `JOIN_WAKER` are set |
 #[repr(C)]
 #[derive(Debug)]
@@ -31,13 +31,12 @@ pub(crate) struct TaskHeader {
     /// Values: null, or what most tasks have no need of, from a box that the frame owns. Written once, by whoever spawns the
     /// task or by whoever runs it; publishes the annex.
     pub(crate) annex: AtomicPtr<Annex>,
-    /// Values: see [`Life`]. Written by whoever runs the task.
-    pub(crate) life: AtomicU64,
+    /// How many runs have ended pending, dumps not counted; modulo what 32 bits hold. Written by whoever runs the task.
+    pub(crate) polls: AtomicU32,
+    /// A compact [`Moment`](coarse::Moment): when the task was spawned or, if that was on a thread that knows no time, first polled.
+    /// Written by whoever runs the task.
+    pub(crate) born: AtomicU32,
 }
-
-/// How often a task has been polled, and since when it exists.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Life(u64);
 
 /// What can be done with a task whose future's type is not known.
 #[repr(C)]
@@ -64,57 +63,22 @@ impl TaskHeader {
         State::from_word(&self.head.state)
     }
 
-    /// How often the task has been polled, and since when it exists.
-    #[inline]
-    pub(super) fn life(&self) -> Life {
-        Life(self.life.load(Ordering::Relaxed))
-    }
-
     /// Counts a run that has ended pending. By whoever runs the task.
     #[inline]
     pub(super) fn count_poll(&self) {
-        self.life.store(self.life().0.wrapping_add(ONE_POLL), Ordering::Relaxed);
+        self.polls.store(self.polls.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
+        if self.born.load(Ordering::Relaxed) == 0 {
+            self.set_born();
+        }
     }
 
     /// Takes the next such run back in advance: it is not to count. By whoever runs the task.
     pub(super) fn uncount_poll(&self) {
-        self.life.store(self.life().0.wrapping_sub(ONE_POLL), Ordering::Relaxed);
+        self.polls.store(self.polls.load(Ordering::Relaxed).wrapping_sub(1), Ordering::Relaxed);
     }
 
-    /// The task is run for the first time, and it is not known when it was spawned. By whoever runs the task.
-    pub(super) fn set_born(&self) {
-        self.life.store(Life::begin().0, Ordering::Relaxed);
-    }
-}
-
-impl Life {
-    /// The life of a task that is spawned now.
-    #[inline]
-    pub(super) fn begin() -> Self {
-        Self(u64::from(coarse::now().compact()))
-    }
-
-    #[inline]
-    pub(super) fn into_word(self) -> AtomicU64 {
-        AtomicU64::new(self.0)
-    }
-
-    /// Whether it is known when the task was spawned.
-    #[inline]
-    pub(super) const fn is_birth_known(self) -> bool {
-        self.0 % ONE_POLL != 0
-    }
-
-    /// When the task was spawned or, if that was on a thread that knows no time, first polled.
-    pub(super) fn born(self) -> Moment {
-        Moment::from_compact((self.0 % ONE_POLL) as u32)
-    }
-
-    /// How many runs have ended pending, dumps not counted; modulo what 32 bits hold.
-    pub(super) const fn polls(self) -> u32 {
-        (self.0 / ONE_POLL) as u32
+    #[cold]
+    fn set_born(&self) {
+        self.born.store(coarse::now().compact(), Ordering::Relaxed);
     }
 }
-
-/// Polls are counted above a compact [`Moment`].
-const ONE_POLL: u64 = 1 << 32;

@@ -12,7 +12,6 @@ use std::pin::Pin;
 use std::ptr::NonNull;
 use std::task::{Context, Poll};
 
-use super::annex::Particulars;
 use super::error::JoinError;
 use super::raw::RawTask;
 use super::state::ToDetached;
@@ -66,12 +65,6 @@ impl<T> JoinHandle<T> {
     #[inline]
     pub(super) unsafe fn new(task: RawTask) -> Self {
         Self { task, since: Moment::NEVER, _output: PhantomData }
-    }
-
-    /// Keeps what is known of a new task; by whoever has its runnable.
-    #[cold]
-    pub(crate) fn annotate(&self, particulars: Particulars) {
-        self.task.annotate(particulars);
     }
 
     /// Asks for the task to be dropped at its next await.

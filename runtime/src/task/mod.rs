@@ -49,7 +49,8 @@ use self::cell::TaskCell;
 use crate::context;
 use crate::executor::{ExecutorRef, Runnable};
 
-/// Makes a task: the runnable is to be handed to the executor, the handle to whoever spawned it.
+/// Makes a task: the runnable is to be handed to the executor, the handle to whoever spawned it. `prepare` is called with the
+/// task before anybody runs it.
 ///
 /// # Safety
 ///
@@ -57,8 +58,13 @@ use crate::executor::{ExecutorRef, Runnable};
 /// runs on or that holds the handle.
 #[inline]
 #[expect(unsafe_code, reason = "the new frame's two references are handed to their owners")]
-pub(crate) unsafe fn new<F: Future>(executor: ExecutorRef, future: F) -> (Runnable, JoinHandle<F::Output>) {
+pub(crate) unsafe fn new<F: Future>(
+    executor: ExecutorRef,
+    future: F,
+    prepare: impl FnOnce(RawTask),
+) -> (Runnable, JoinHandle<F::Output>) {
     let task = TaskCell::allocate(future, executor, Id::next());
+    prepare(task);
     // SAFETY: a new task is scheduled, and this is its only runnable.
     let runnable = unsafe { Runnable::from_raw(task.as_ptr().cast()) };
     // SAFETY: a new task counts one reference for its only join handle.

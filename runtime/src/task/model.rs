@@ -72,7 +72,7 @@ impl Queue {
         // SAFETY: the queue may be used from any thread.
         let executor = unsafe { ExecutorRef::new(NonNull::from(self).cast(), &VTABLE) };
         // SAFETY: the model keeps the queue; what it puts into tasks may be used on any thread.
-        let (runnable, handle) = unsafe { super::new(executor, future) };
+        let (runnable, handle) = unsafe { super::new(executor, future, |_| ()) };
         self.runnables.lock().push_back(runnable);
         handle
     }

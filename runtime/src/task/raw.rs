@@ -11,6 +11,7 @@ use super::{Id, context, root};
 use crate::executor::{ExecutorRef, Reason, Runnable};
 use crate::primitive::coarse::Moment;
 use crate::primitive::epoch;
+use crate::primitive::sync::atomic::Ordering;
 
 /// A pointer to a task's frame. Copying it does not count; whoever uses it holds a reference in one of the ways that
 /// the module's README lists.
@@ -128,8 +129,7 @@ impl RawTask {
         Ok(unsafe { Runnable::from_raw(self.0.cast()) })
     }
 
-    /// Keeps what is known of a new task; by whoever has its runnable.
-    #[cold]
+    /// Keeps what is known of a new task, which nobody has run yet.
     pub(crate) fn annotate(self, particulars: Particulars) {
         root::annotate(self, particulars);
     }
@@ -139,10 +139,14 @@ impl RawTask {
         root::annex(self)
     }
 
-    /// How many runs of the task have ended pending, and when it was spawned, more or less.
-    pub(crate) fn polls_and_birth(self) -> (u32, Moment) {
-        let life = self.header().life();
-        (life.polls(), life.born())
+    /// How many runs of the task have ended pending, dumps not counted.
+    pub(crate) fn polls(self) -> u32 {
+        self.header().polls.load(Ordering::Relaxed)
+    }
+
+    /// When the task was spawned, more or less.
+    pub(crate) fn born(self) -> Moment {
+        Moment::from_compact(self.header().born.load(Ordering::Relaxed))
     }
 
     /// The name of its future's type.

@@ -43,7 +43,7 @@ pub(super) fn annex(task: &RawTask) -> Option<&Annex> {
     unsafe { annex.as_ref() }
 }
 
-/// Keeps what is known of a task that nobody has run yet. By whoever has its runnable.
+/// Keeps what is known of a task that nobody has run yet.
 pub(super) fn annotate(task: RawTask, particulars: Particulars) {
     let is_measured = particulars.is_measured;
     put(task, Annex::new(root(task), Some(particulars)));

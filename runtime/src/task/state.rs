@@ -30,10 +30,8 @@ const TRACING: usize = 1 << 7;
 const NOTIFIED: usize = 1 << 8;
 /// Each run of the task is to be measured. Set when the task is made, or never.
 const MEASURED: usize = 1 << 9;
-/// The task has never run, and was spawned where it was not known when.
-const NEWBORN: usize = 1 << 10;
 /// The references are counted above the flags.
-const REF_SHIFT: u32 = 11;
+const REF_SHIFT: u32 = 10;
 /// One reference.
 const REF_ONE: usize = 1 << REF_SHIFT;
 /// More references than this can only be a leak in a loop; the process is ended before the count wraps.
@@ -145,9 +143,8 @@ impl State {
 
     /// Makes the initialised frame a task. `Release`: publishes the frame's content to the scan of [`Self::try_ref`].
     #[inline]
-    pub(crate) fn initialise(&self, is_birth_known: bool) {
-        let initial = if is_birth_known { Self::INITIAL } else { Self::INITIAL | NEWBORN };
-        self.0.store(initial, Ordering::Release);
+    pub(crate) fn initialise(&self) {
+        self.0.store(Self::INITIAL, Ordering::Release);
     }
 
     /// The runnable has been taken in order to run it.
@@ -159,7 +156,7 @@ impl State {
                 current.is_scheduled() && !current.is_running() && !current.is_complete(),
                 "{current:?}"
             );
-            (Some(current.without(SCHEDULED | NOTIFIED | TRACING | NEWBORN).with(RUNNING)), current)
+            (Some(current.without(SCHEDULED | NOTIFIED | TRACING).with(RUNNING)), current)
         });
         if former.is_aborted() { ToRunning::Cancel } else { ToRunning::Poll(Polled(former.0)) }
     }
@@ -255,7 +252,7 @@ impl State {
         })
     }
 
-    /// Each run is to be measured. By whoever has the runnable of a new task.
+    /// Each run is to be measured. By whoever makes the task, before it is run.
     pub(crate) fn transition_to_measured(&self) {
         // `Relaxed`: the runnable, which is handed over later, orders it for whoever runs the task.
         self.0.fetch_or(MEASURED, Ordering::Relaxed);
@@ -384,17 +381,7 @@ impl Polled {
     /// Whether there is more to it than what was woken.
     #[inline]
     pub(crate) const fn is_special(self) -> bool {
-        self.0 & (TRACING | MEASURED | NEWBORN) != 0
-    }
-
-    /// Whether it is the first run of a task of which it is not known when it was spawned.
-    pub(crate) const fn is_newborn(self) -> bool {
-        self.0 & NEWBORN != 0
-    }
-
-    /// Whether the run is measured.
-    pub(crate) const fn is_measured(self) -> bool {
-        Snapshot(self.0).is_measured()
+        self.0 & (TRACING | MEASURED) != 0
     }
 
     /// Whether everything is polled, woken or not, to see what it waits for.

@@ -113,14 +113,14 @@ impl TaskDump {
     fn new(task: RawTask) -> Self {
         let now = Moment::of(clock::now());
         let (state, frames) = look(task, now);
-        let (annex, (polls, born)) = (task.annex(), task.polls_and_birth());
+        let annex = task.annex();
         Self {
             id: task.id(),
             name: annex.and_then(|annex| annex.name()).map(String::from),
             state,
             future: task.future_name(),
-            age: born.elapsed(now),
-            polls,
+            age: task.born().elapsed(now),
+            polls: task.polls(),
             busy: annex.and_then(|annex| annex.busy_ns()).map(Duration::from_nanos),
             spawned_at: annex.and_then(|annex| annex.spawned_at()),
             frames,
