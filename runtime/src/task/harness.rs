@@ -129,7 +129,7 @@ unsafe fn run_tree<F: Future>(task: RawTask, polled: Polled) -> Option<Transfer>
     let ran = if polled.is_special() {
         run_specially(task, &current, polled, &mut poll_root)
     } else {
-        tree::run(&current, polled.is_woken(), poll_root)
+        tree::run(&current, polled.is_woken(), &mut poll_root)
     };
     match (ran, output) {
         (Ran::Finished, Poll::Ready(output)) => {
@@ -152,7 +152,7 @@ fn run_specially(
     task: RawTask,
     current: &Current,
     polled: Polled,
-    poll_root: &mut dyn FnMut() -> bool,
+    mut poll_root: &mut dyn FnMut() -> bool,
 ) -> Ran {
     if polled.is_traced() {
         // It is the doing of whoever looks.
@@ -160,7 +160,7 @@ fn run_specially(
         return tree::visit(current, task.future_name(), poll_root);
     }
     let start = clock::now();
-    let ran = tree::run(current, polled.is_woken(), poll_root);
+    let ran = tree::run(current, polled.is_woken(), &mut poll_root);
     if let Some(annex) = task.annex() {
         annex.add_run(start, clock::now());
     }

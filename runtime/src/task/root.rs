@@ -72,13 +72,19 @@ fn root(task: RawTask) -> RootRef {
 /// # Safety
 ///
 /// Nobody else refers to the task, and the annex is not freed twice.
+#[inline]
 pub(super) unsafe fn free_annex(annex: *const AtomicPtr<Annex>) {
     // SAFETY: the caller says that the task's header is still there.
     let annex = unsafe { &*annex }.load(Ordering::Relaxed);
     if !annex.is_null() {
         // SAFETY: it is from the box that `put` made, and nobody refers to it.
-        drop(unsafe { Box::from_raw(annex) });
+        drop_annex(unsafe { Box::from_raw(annex) });
     }
+}
+
+#[cold]
+fn drop_annex(annex: Box<Annex>) {
+    drop(annex);
 }
 
 /// Names the task behind a root.
