@@ -23,7 +23,7 @@ impl fmt::Display for TaskDump {
         if let Some(name) = &self.name {
             write!(f, " {name:?}")?;
         }
-        write!(f, ": {}, polled {} times", self.state, self.polls)?;
+        write!(f, ": {}, {} polls", self.state, self.polls)?;
         if let Some(age) = self.age {
             write!(f, ", {} old", Rounded(age))?;
         }
