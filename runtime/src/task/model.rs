@@ -11,6 +11,7 @@ mod abort;
 mod executor;
 mod join;
 mod scan;
+mod trace;
 mod wake;
 
 use std::collections::VecDeque;
