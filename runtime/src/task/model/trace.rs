@@ -5,7 +5,7 @@ use loom::thread;
 use super::abort::shut_down;
 use super::{Arc, Books, Joiner, Output, Queue, Until, idle_task};
 use crate::primitive::explore::explore;
-use crate::task::{AbortHandle, JoinHandle, RawTask, lazy};
+use crate::task::{AbortHandle, JoinHandle, RawTask, lazy, yield_now};
 
 /// What a dump does to a task that it found by the scan. True if the task was idle.
 fn look(task: &AbortHandle) -> bool {
@@ -23,7 +23,13 @@ fn look(task: &AbortHandle) -> bool {
 /// A task with a frame below it that is idle after its first poll, waiting for a signal, and so many wakers of the frame.
 fn idle_frame(queue: &Queue, wakers: usize) -> (Arc<Books>, JoinHandle<Output>) {
     let books = Books::new();
-    let handle = queue.spawn(lazy(Until { books: books.clone(), until: 1, wakers }));
+    let until = Until { books: books.clone(), until: 1, wakers };
+    let handle = queue.spawn(lazy(async {
+        let output = until.await;
+        // As an operation does that finds the budget used up.
+        yield_now().await;
+        output
+    }));
     queue.run_all();
     assert_eq!(books.polls(), 1);
     (books, handle)
@@ -43,6 +49,34 @@ fn a_look_leaves_a_task_idle() {
         books.raise(|| waker.wake());
         queue.run_all();
         assert!(Joiner::new().join(&mut handle).is_ok());
+    });
+}
+
+/// Looks do not outlast themselves: later runs poll only what was woken.
+#[test]
+fn a_look_polls_everything_once() {
+    explore(5, || {
+        let queue = Queue::new();
+        let books = [Books::new(), Books::new()];
+        let [one, other] = [0, 1].map(|which: usize| {
+            let books = books[which].clone();
+            lazy(Until { books, until: 1, wakers: 1 })
+        });
+        let handle = queue.spawn(async move { futures_util::join!(one, other) });
+        queue.run_all();
+        assert!(look(&handle.abort_handle()));
+        assert!(queue.pop().is_none(), "nobody woke it");
+        let polls = || [books[0].polls(), books[1].polls()];
+        assert_eq!(polls(), [2, 2]);
+        let waker = books[0].waker();
+        books[0].raise(|| waker.wake());
+        queue.run_all();
+        assert_eq!(polls(), [3, 2]);
+        let waker = books[1].waker();
+        books[1].raise(|| waker.wake());
+        queue.run_all();
+        assert_eq!(polls(), [3, 3]);
+        assert!(handle.is_finished());
     });
 }
 
