@@ -69,6 +69,14 @@ code() { curl -sS --max-time 10 -o /dev/null -w '%{http_code}' "$@"; }
 get "$address/" | grep -q '</html>' || fail "/"
 head -c 1000000 /dev/urandom > "$work/body"
 get --data-binary "@$work/body" "$address/echo" | cmp - "$work/body" || fail "POST /echo"
+# A dump of the tasks shows the one that asks for it, with the line at which it waits meanwhile.
+line=$(grep -n '// the dump shows this line' examples/http_server/routes.rs | cut -d: -f1)
+get "$address/tasks" > "$work/tasks"
+grep -q "task at examples/http_server/routes.rs:$line:" "$work/tasks" || fail "/tasks: $(cat "$work/tasks")"
+get "$address/tasks.json" > "$work/tasks.json"
+grep -q "\"file\":\"examples/http_server/routes.rs\",\"line\":$line," "$work/tasks.json" ||
+    fail "/tasks.json: $(cat "$work/tasks.json")"
+get "$address/" | grep -q 'href="/tasks"' || fail "/ has no link to /tasks"
 [[ "$(get "$address/files/a.txt")" == "a file" ]] || fail "/files/a.txt"
 escapes=(/files/../secret.txt /files/%2e%2e/secret.txt /files/..%2fsecret.txt /files/%2e%2e%2fsecret.txt
     /files//etc/passwd /files/./../secret.txt /files/link.txt "/files/a.txt%00")

@@ -35,8 +35,8 @@ async fn work() {
 fn of_a_plain_task() {
     let _watchdog = watchdog();
     let runtime = runtime(2);
-    // On a thread that is no worker, and on one that is.
-    runtime.spawn(async { tress::spawn(work()) });
+    // On a worker, which knows the time.
+    runtime.spawn(async { drop(tress::spawn(work())) });
     std::thread::sleep(Duration::from_millis(50));
     let task = only_task(&runtime);
     assert_eq!((task.name.as_deref(), task.busy, task.spawned_at), (None, None, None));
