@@ -131,6 +131,7 @@ fn pool(workers: usize) -> (PoolRef, Vec<Local>) {
         max_blocking_threads: 1,
         keep_alive: Duration::ZERO,
         shutdown_timeout: Duration::ZERO,
+        measure_tasks: false,
     };
     let queues: Vec<_> = (0..workers).map(|_| Deque::new_fifo()).collect();
     let remote = |(index, queue): (usize, &Deque<Runnable>)| {

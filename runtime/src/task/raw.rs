@@ -4,11 +4,14 @@
 use std::ptr::NonNull;
 use std::task::Waker;
 
+use super::annex::{Annex, Particulars};
 use super::header::{TaskHeader, TaskVtable};
-use super::state::{State, ToScheduled, ToShutdown};
-use super::{Id, context};
+use super::state::{Snapshot, State, ToScheduled, ToShutdown};
+use super::{Id, context, root};
 use crate::executor::{ExecutorRef, Reason, Runnable};
+use crate::primitive::coarse::Moment;
 use crate::primitive::epoch;
+use crate::primitive::sync::atomic::Ordering;
 
 /// A pointer to a task's frame. Copying it does not count; whoever uses it holds a reference in one of the ways that
 /// the module's README lists.
@@ -111,6 +114,44 @@ impl RawTask {
     fn submit_from_anywhere(self) {
         let _alive = ExecutorAlive::new(self);
         self.submit(Reason::Woken);
+    }
+
+    /// The task's only runnable, if the task is idle: for somebody who wants to see what it waits for, and runs it at once, on
+    /// this thread. The caller keeps the executor alive meanwhile.
+    ///
+    /// # Errors
+    ///
+    /// What the task does instead of being idle.
+    pub(crate) fn claim(self) -> Result<Runnable, Snapshot> {
+        self.state().transition_to_scheduled_for_trace()?;
+        // SAFETY: the task is scheduled: it stays alive until the runnable is run or cancelled, and this is the only one,
+        // since only one transition from idle to scheduled succeeds.
+        Ok(unsafe { Runnable::from_raw(self.0.cast()) })
+    }
+
+    /// Keeps what is known of a new task, which nobody has run yet.
+    pub(crate) fn annotate(self, particulars: Particulars) {
+        root::annotate(self, particulars);
+    }
+
+    /// What is known of a task beyond its header, if anything is.
+    pub(crate) fn annex(&self) -> Option<&Annex> {
+        root::annex(self)
+    }
+
+    /// How many runs of the task have ended pending, dumps not counted.
+    pub(crate) fn polls(self) -> u32 {
+        self.header().polls.load(Ordering::Relaxed)
+    }
+
+    /// When the task was spawned, more or less.
+    pub(crate) fn born(self) -> Moment {
+        Moment::from_compact(self.header().born.load(Ordering::Relaxed))
+    }
+
+    /// The name of its future's type.
+    pub(crate) fn future_name(self) -> &'static str {
+        (self.vtable().future_name)()
     }
 
     /// Hands the task to its executor.

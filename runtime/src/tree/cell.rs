@@ -48,6 +48,7 @@ impl<F: Future> FrameCell<F> {
         drop_future: Self::drop_future,
         drop_output: Self::drop_output,
         layout: Self::LAYOUT,
+        future_name: std::any::type_name::<F>,
         body_offset: offset_of!(Self, body),
         body_bytes: size_of::<F>(),
     };

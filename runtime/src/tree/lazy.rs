@@ -20,6 +20,7 @@ use super::{island, teardown};
 use crate::containment::discard_payload;
 use crate::coop;
 use crate::frame::{self, AllocError, Origin};
+use crate::trace::collector;
 
 /// A future in a frame of its own, which starts when it is first awaited.
 ///
@@ -526,7 +527,7 @@ impl<T> Handle<T> {
                     let caller = Location::caller();
                     return in_window_of(frame, || self.first_poll(frame, status, caller, cx));
                 }
-                Phase::Island => return self.poll_island(frame, cx),
+                Phase::Island => return self.poll_island(frame, Location::caller(), cx),
                 Phase::Rooted => return self.poll_rooted(frame, cx),
                 Phase::Done => return Poll::Ready(self.take(frame)),
                 Phase::Empty | Phase::PoisonedRooted | Phase::PoisonedIsland => {}
@@ -550,7 +551,7 @@ impl<T> Handle<T> {
             }
             _ => {
                 frame.set_phase(Phase::Island);
-                self.poll_island(frame, cx)
+                self.poll_island(frame, caller, cx)
             }
         })
     }
@@ -570,10 +571,10 @@ impl<T> Handle<T> {
         caller: &'static Location<'static>,
     ) -> Poll<T> {
         let tree = current.tree();
-        frame.root(tree, status);
+        frame.root(tree, status, current.frame(), caller);
         let mut poll = Poll::Pending;
         if current.has_room() {
-            let poisoning = Poisoning { frame, rooted_at: Some(caller) };
+            let poisoning = Poisoning { frame, is_rooted: true };
             let nested = current.nest(frame);
             let waker = WakerRef::new(&frame);
             // SAFETY: this thread runs the tree, the future is there, and the address is that of such a value.
@@ -594,16 +595,21 @@ impl<T> Handle<T> {
             frame.header().state.transition_to_queued_unseen();
             current.push_fresh(frame);
         }
-        frame.link(frame.tree(), current.frame(), caller, coop::is_unconstrained());
+        frame.link(frame.tree(), coop::is_unconstrained());
         poll
     }
 
     /// Polls the frame exactly as a boxed future is polled.
-    #[track_caller]
-    fn poll_island(&mut self, frame: RawFrame, cx: &mut Context<'_>) -> Poll<T> {
+    fn poll_island(
+        &mut self,
+        frame: RawFrame,
+        caller: &'static Location<'static>,
+        cx: &mut Context<'_>,
+    ) -> Poll<T> {
+        let _in_frame = collector::enter_island(frame.vtable().future_name, caller);
         let mut poll = Poll::Pending;
         frame.set_polling(true);
-        let poisoning = Poisoning { frame, rooted_at: None };
+        let poisoning = Poisoning { frame, is_rooted: false };
         let mut poll_once = || {
             island::with_stack(|| {
                 // SAFETY: the handle has the island alone, the future is there, and the address is that of such a value.
@@ -633,7 +639,7 @@ impl<T> Handle<T> {
             return Poll::Pending;
         }
         island::isolate(frame);
-        self.poll_island(frame, cx)
+        self.poll_island(frame, Location::caller(), cx)
     }
 
     /// Takes the stored output. Unwinds with the stored panic: each frame less on the stack makes that cheaper.
@@ -744,8 +750,8 @@ fn orphan(frame: RawFrame) {
 /// Marks a frame as poisoned when a poll of it unwinds.
 struct Poisoning {
     frame: RawFrame,
-    /// The line that awaits it, if it has just become part of a tree.
-    rooted_at: Option<&'static Location<'static>>,
+    /// Whether it has just become part of a tree.
+    is_rooted: bool,
 }
 
 impl Drop for Poisoning {
@@ -757,14 +763,12 @@ impl Drop for Poisoning {
             // The future was ready, and its drop has panicked.
             return;
         }
-        match self.rooted_at {
-            None => frame.set_phase(Phase::PoisonedIsland),
-            Some(location) => {
-                frame.set_phase(Phase::PoisonedRooted);
-                // This thread runs the tree: it is where the poll was made.
-                let parent = with_current(|current| current.and_then(Current::frame));
-                frame.link(frame.tree(), parent, location, false);
-            }
+        if self.is_rooted {
+            frame.set_phase(Phase::PoisonedRooted);
+            // This thread runs the tree: it is where the poll was made.
+            frame.link(frame.tree(), false);
+        } else {
+            frame.set_phase(Phase::PoisonedIsland);
         }
     }
 }

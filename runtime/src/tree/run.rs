@@ -27,14 +27,12 @@ enum Parent {
 ///
 /// `poll_root` polls the root's own future, does not unwind, and says if it is ready.
 #[inline]
-pub(crate) fn run(current: &Current, root_woken: bool, mut poll_root: impl FnMut() -> bool) -> Ran {
+pub(crate) fn run(current: &Current, root_woken: bool, poll_root: &mut impl FnMut() -> bool) -> Ran {
     if root_woken && poll_root() {
         return Ran::Finished;
     }
     match current.tree_if_any() {
-        Some(tree) if current.has_fresh() || !tree.ready.is_empty() => {
-            run_frames(current, tree, &mut poll_root)
-        }
+        Some(tree) if current.has_fresh() || !tree.ready.is_empty() => run_frames(current, tree, poll_root),
         _ => Ran::Pending,
     }
 }

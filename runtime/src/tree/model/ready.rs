@@ -11,9 +11,9 @@ use crate::primitive::sync::atomic::{AtomicUsize, Ordering};
 use crate::task::model::Count;
 use crate::tree::cell;
 use crate::tree::raw::RawFrame;
-use crate::tree::status::Bounds;
 use crate::tree::ready::{Chain, Pushed, ReadyList};
 use crate::tree::state::ToNotified;
+use crate::tree::status::Bounds;
 
 /// A list with what its users know of it.
 struct Watched {
