@@ -114,7 +114,8 @@ impl<F: Future> TaskCell<F> {
     #[inline]
     pub(super) fn body(task: RawTask) -> Range<usize> {
         let start = task.as_ptr().addr().get() + offset_of!(Self, stage);
-        start..start + size_of::<Stage<F>>()
+        // Of the cell, which in a model is more than what is in it.
+        start..start + size_of::<UnsafeCell<Stage<F>>>()
     }
 
     /// Lends the stage.

@@ -125,7 +125,7 @@ impl<F: Future> FrameCell<F> {
             return false;
         }
         if frame.header().state.is_held_by_handle_only() {
-            frame.header().retire();
+            frame.retire();
             let memory = frame.as_non_null().cast();
             // SAFETY: nobody else refers to the frame; it was allocated with this layout and kind, by this maker.
             unsafe { frame::free_from(memory, Self::LAYOUT, frame::Kind::Raw, status.origin()) };

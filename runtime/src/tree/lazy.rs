@@ -309,6 +309,12 @@ impl<'a, T> Lazy<'a, T> {
         self
     }
 
+    /// Whether the loop polls the frame, or did.
+    #[cfg(all(test, tress_loom))]
+    pub(super) fn is_rooted(&self) -> bool {
+        matches!(self.frame.frame.phase(), Phase::Rooted | Phase::Done)
+    }
+
     /// Makes it one that many can await, each of which gets a clone of the output.
     pub fn shared(self) -> SharedLazy<'a, T>
     where

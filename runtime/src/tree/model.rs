@@ -62,7 +62,9 @@ async fn await_frame<T>(books: PlainArc<RootBooks>, mut wakers: usize, frame: La
         for _ in 0..std::mem::take(&mut wakers) {
             books.keep(cx.waker().clone());
         }
-        frame.as_mut().poll(cx)
+        let poll = frame.as_mut().poll(cx);
+        assert!(poll.is_ready() || frame.is_rooted());
+        poll
     })
     .await
 }

@@ -121,16 +121,6 @@ impl FrameHeader {
         // SAFETY: as above.
         unsafe { (&raw mut (*place).awaited_at).write(Unset::new()) };
     }
-
-    /// Has loom check that nobody looks at the header any more: every use of it but of the state word begins with the tree.
-    #[cfg(tress_loom)]
-    pub(super) fn retire(&self) {
-        self.tree.set(NonNull::dangling());
-    }
-
-    #[cfg(not(tress_loom))]
-    #[inline(always)]
-    pub(super) fn retire(&self) {}
 }
 
 impl RawFrame {
@@ -333,13 +323,25 @@ impl RawFrame {
         // The reference to the root keeps the tree until it is released.
         let root = freed.holds_root.then(|| self.tree().root);
         let (layout, origin) = (self.vtable().layout, self.status().origin());
-        self.header().retire();
+        self.retire();
         // SAFETY: the last reference is gone; the frame was allocated with this layout and kind, by this maker.
         unsafe { frame::free_from(self.0.cast(), layout, frame::Kind::Raw, origin) };
         if let Some(root) = root {
             root.release();
         }
     }
+
+    /// Has loom check that every other use of the header comes before.
+    #[cfg(tress_loom)]
+    pub(super) fn retire(mut self) {
+        self.header().tree.set(NonNull::dangling());
+        // SAFETY: the last reference is gone.
+        unsafe { self.0.as_mut() }.state.retire();
+    }
+
+    #[cfg(not(tress_loom))]
+    #[inline(always)]
+    pub(super) fn retire(self) {}
 
     /// Wakes through a waker that stays.
     pub(super) fn wake_by_ref(self) {

@@ -153,8 +153,9 @@ impl State {
     /// Whether the handle was dropped where the tree is not run: its reference is then the caller's, who runs the tree.
     #[must_use]
     pub(super) fn is_orphaned(&self) -> bool {
-        // `Acquire`: partner is the release in `transition_to_orphaned`.
-        self.load(Ordering::Acquire).has(ORPHANED)
+        // `Relaxed`: the handle was dropped in the course of a poll that has ended, and whoever lent the handle for that poll has
+        // waited for the drop.
+        self.load(Ordering::Relaxed).has(ORPHANED)
     }
 
     /// Adds a reference; true if the frame does not hold its root yet.
@@ -201,6 +202,12 @@ impl State {
             return ToReleased::Free(Freed { holds_root: current.has(HOLDS_ROOT) });
         }
         self.ref_dec()
+    }
+
+    /// Has loom check that every other use of the word comes before.
+    #[cfg(tress_loom)]
+    pub(super) fn retire(&mut self) {
+        self.0.with_mut(|_| ());
     }
 
     #[inline(always)]

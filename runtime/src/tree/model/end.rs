@@ -48,6 +48,7 @@ async fn start_and_leave(root: PlainArc<RootBooks>, frame: Arc<Books>) {
         }
         root.keep(cx.waker().clone());
         assert!(frame.as_mut().poll(cx).is_pending());
+        assert!(frame.is_rooted());
         Poll::Pending
     })
     .await;
@@ -99,6 +100,7 @@ struct PollWhenDropped<'a> {
 impl Drop for PollWhenDropped<'_> {
     fn drop(&mut self) {
         assert!(self.lazy.as_mut().poll(&mut Context::from_waker(&self.waker)).is_pending());
+        assert!(self.lazy.is_rooted());
     }
 }
 

@@ -7,7 +7,7 @@ use std::task::{Context, Poll, Waker};
 
 use loom::thread;
 
-use super::{RootBooks, spawn_scoped};
+use super::{RootBooks, await_frame, spawn_scoped};
 use crate::primitive::explore::explore;
 use crate::primitive::sync::atomic::Ordering;
 use crate::primitive::sync::{Arc, PlainArc};
@@ -31,8 +31,9 @@ async fn lend(
         own.keep(cx.waker().clone());
         polls += 1;
         if polls == 1 {
-            let child = slot.as_mut().as_pin_mut().expect("nobody has dropped it");
-            assert!(child.poll(cx).is_pending());
+            let mut child = slot.as_mut().as_pin_mut().expect("nobody has dropped it");
+            assert!(child.as_mut().poll(cx).is_pending());
+            assert!(child.is_rooted());
             return Poll::Pending;
         }
         if polls == 2 {
@@ -49,7 +50,7 @@ async fn lend(
 
 /// Awaits a parent, and goes on living.
 async fn outlive(parent: Lazy<'static, ()>, ended: PlainArc<Count>) {
-    parent.await;
+    await_frame(RootBooks::new(), 0, parent).await;
     ended.fetch_add(1, Ordering::Relaxed);
     pending::<()>().await;
 }

@@ -79,23 +79,21 @@ fn frames_come_out_once_and_whole() {
     explore(5, || {
         let watched = Watched::new();
         let frames = [frame(), frame()];
-        let pushers = frames.map(|frame| {
+        // The one who pushes goes first: see README.md.
+        let taking = thread::spawn({
             let watched = watched.clone();
-            thread::spawn(move || watched.wake(frame))
+            move || [(); 2].map(|()| watched.poll(watched.list.take(), &mut 0))
         });
-        let (mut seen, mut polls, mut lists) = (0, 0, 0);
-        for _ in 0..2 {
-            let polled = watched.poll(watched.list.take(), &mut seen);
-            polls += polled;
-            lists += usize::from(polled > 0);
-        }
-        for pusher in pushers {
-            pusher.join().unwrap();
-        }
-        let polled = watched.poll(watched.list.take(), &mut seen);
-        polls += polled;
-        lists += usize::from(polled > 0);
-        assert_eq!((polls, watched.firsts()), (2, lists));
+        let pushing = thread::spawn({
+            let watched = watched.clone();
+            move || watched.wake(frames[1])
+        });
+        watched.wake(frames[0]);
+        pushing.join().unwrap();
+        let [first, second] = taking.join().unwrap();
+        let lists = [first, second, watched.poll(watched.list.take(), &mut 0)];
+        assert_eq!(lists.iter().sum::<usize>(), 2);
+        assert_eq!(watched.firsts(), lists.iter().filter(|polls| **polls > 0).count());
         frames.into_iter().for_each(RawFrame::release_handle);
     });
 }
@@ -106,17 +104,21 @@ fn the_last_poll_sees_what_every_waker_did() {
     explore(5, || {
         let watched = Watched::new();
         let frame = frame();
-        let wakers = [(); 2].map(|()| {
+        let taking = thread::spawn({
             let watched = watched.clone();
-            thread::spawn(move || watched.wake(frame))
+            move || {
+                let mut seen = 0;
+                let polls = [(); 2].map(|()| watched.poll(watched.list.take(), &mut seen));
+                (polls.iter().sum::<usize>(), seen)
+            }
         });
-        let (mut seen, mut polls) = (0, 0);
-        for _ in 0..2 {
-            polls += watched.poll(watched.list.take(), &mut seen);
-        }
-        for waker in wakers {
-            waker.join().unwrap();
-        }
+        let waking = thread::spawn({
+            let watched = watched.clone();
+            move || watched.wake(frame)
+        });
+        watched.wake(frame);
+        waking.join().unwrap();
+        let (mut polls, mut seen) = taking.join().unwrap();
         polls += watched.poll(watched.list.take(), &mut seen);
         assert_eq!(seen, 2);
         assert!((1..=2).contains(&polls));
@@ -130,14 +132,17 @@ fn a_closed_list_refuses_frames() {
     explore(5, || {
         let watched = Watched::new();
         let frames = [frame(), frame()];
-        let pushers = frames.map(|frame| {
+        let closing = thread::spawn({
             let watched = watched.clone();
-            thread::spawn(move || watched.wake(frame))
+            move || watched.poll(watched.list.close(), &mut 0)
         });
-        let taken = watched.poll(watched.list.close(), &mut 0);
-        for pusher in pushers {
-            pusher.join().unwrap();
-        }
+        let pushing = thread::spawn({
+            let watched = watched.clone();
+            move || watched.wake(frames[1])
+        });
+        watched.wake(frames[0]);
+        pushing.join().unwrap();
+        let taken = closing.join().unwrap();
         assert_eq!(taken + watched.refused.load(Ordering::Relaxed), 2);
         frames.into_iter().for_each(RawFrame::release_handle);
     });

@@ -5,7 +5,7 @@ use std::task::Poll;
 
 use loom::thread;
 
-use super::RootBooks;
+use super::{RootBooks, await_frame};
 use crate::primitive::explore::explore;
 use crate::primitive::sync::{Arc, PlainArc};
 use crate::task::JoinHandle;
@@ -39,10 +39,7 @@ impl Pair {
         let ending = queue.spawn(Until { books: target.clone(), until: 1, wakers: 1 });
         let waiting = join(joiner.clone(), ending);
         let handle = if in_frame {
-            let waiting = lazy(waiting);
-            #[expect(clippy::redundant_async_block, reason = "the frame is to lie below the task")]
-            let task = async move { waiting.await };
-            queue.spawn(task)
+            queue.spawn(await_frame(RootBooks::new(), 0, lazy(waiting)))
         } else {
             queue.spawn(waiting)
         };
