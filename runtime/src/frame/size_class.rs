@@ -102,10 +102,10 @@ const MIN_BYTES: usize = 32;
 /// What slots are aligned to at most: two cache lines. Beyond that, first slots could not begin at a different line in each page, and
 /// the first lines of a page's large slots would share a few sets of the cache.
 pub(super) const MAX_ALIGN: usize = 128;
-const FINE_STEP: usize = 16;
+const FINE_STEP: usize = 8;
 /// Up to which size slots come in which steps. Steps of a cache line spread the first lines of slots over the sets of a cache, where
 /// powers of two would make them meet in a few.
-const RANGES: [(usize, usize); 3] = [(512, FINE_STEP), (2048, 64), (MAX_BYTES, 256)];
+const RANGES: [(usize, usize); 4] = [(256, FINE_STEP), (512, 16), (2048, 64), (MAX_BYTES, 256)];
 
 #[cfg(not(tress_loom))]
 const _: () = assert!(MIN_BYTES >= size_of::<super::slot::Slot>());

@@ -3,6 +3,7 @@
 
 mod cell;
 mod current;
+mod handle;
 mod island;
 mod lazy;
 #[cfg(all(test, tress_loom))]
