@@ -40,8 +40,11 @@ use crate::frame::{self, AllocError, Origin};
 /// that is later polled by a detour (another waker, another future than the one that began to await it) becomes an
 /// island, with everything below it.
 ///
-/// A wrapper that does something around each poll sees the first one only, since later ones go to the frame directly;
-/// [`opaque`](Self::opaque) keeps a frame an island.
+/// A wrapper that does something around each poll sees the first one only, since later ones go to the frame directly, and one that
+/// does something around the drop may come after that of the frame; [`opaque`](Self::opaque) keeps a frame an island.
+///
+/// Where the stack is deep already, the first poll is made by the worker's loop: then the handle is pending at first, also if the
+/// future is ready at once.
 ///
 /// That goes for unsafe code in particular which lets others than its own owner at what is pinned in it, such as an intrusive list
 /// whose lock any thread may take: what it polls or drops under that lock, a worker may be polling without it.
