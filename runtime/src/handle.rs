@@ -3,13 +3,13 @@
 use std::fmt;
 use std::future::Future;
 use std::io;
-use std::panic::{RefUnwindSafe, UnwindSafe};
+use std::panic::{Location, RefUnwindSafe, UnwindSafe};
 
 use crate::blocking::Call;
 use crate::executor::Reason;
 use crate::metrics::RuntimeMetrics;
 use crate::scheduler::PoolRef;
-use crate::task::{self, JoinHandle};
+use crate::task::{self, JoinHandle, Particulars, RawTask};
 use crate::{context, frame, scheduler};
 
 /// A handle to a runtime: spawns tasks, from any thread.
@@ -68,20 +68,24 @@ where
     F::Output: Send + 'static,
 {
     let mut future = Some(future);
+    let caller = Location::caller();
     let handle = context::with_pool(|pool| {
-        pool.map(|pool| spawn_on(pool, future.take().expect("the closure is called once")))
+        pool.map(|pool| {
+            let future = future.take().expect("the closure is called once");
+            submit(pool, pool.executor(), future, None, caller)
+        })
     });
     handle.expect(NO_RUNTIME)
 }
 
-/// Spawns on a pool.
-#[inline]
-pub(crate) fn spawn_on<F>(pool: &PoolRef, future: F) -> JoinHandle<F::Output>
+/// Spawns on a pool, perhaps with a name.
+#[track_caller]
+pub(crate) fn spawn_named<F>(pool: &PoolRef, future: F, name: Option<&str>) -> JoinHandle<F::Output>
 where
     F: Future + Send + 'static,
     F::Output: Send + 'static,
 {
-    submit(pool, pool.executor(), future)
+    submit(pool, pool.executor(), future, name, Location::caller())
 }
 
 #[inline]
@@ -89,7 +93,13 @@ where
     unsafe_code,
     reason = "the new task's executor is kept by the pool's owner until the task has ended"
 )]
-fn submit<F>(pool: &PoolRef, executor: crate::executor::ExecutorRef, future: F) -> JoinHandle<F::Output>
+fn submit<F>(
+    pool: &PoolRef,
+    executor: crate::executor::ExecutorRef,
+    future: F,
+    name: Option<&str>,
+    spawned_at: &'static Location<'static>,
+) -> JoinHandle<F::Output>
 where
     F: Future + Send + 'static,
     F::Output: Send + 'static,
@@ -110,7 +120,13 @@ where
     }
     let never_made = NeverMade(executor);
     // SAFETY: a pool is retired only after its tasks have completed, and the bounds allow any thread.
-    let make = || unsafe { task::new(executor, future) };
+    let make = || unsafe {
+        task::new(executor, future, |task| {
+            if name.is_some() || pool.config.measure_tasks {
+                annotate(task, name, spawned_at, pool);
+            }
+        })
+    };
     let made = match &pool.hooks.frames {
         Some(frames) if !frame::is_window_open() => frame::within(Some(frames), make),
         _ => make(),
@@ -124,6 +140,14 @@ where
         }
         Err(future) => task::refuse(executor, future),
     }
+}
+
+/// Keeps what is known of a new task.
+#[cold]
+#[inline(never)]
+fn annotate(task: RawTask, name: Option<&str>, spawned_at: &'static Location<'static>, pool: &PoolRef) {
+    let is_measured = pool.config.measure_tasks;
+    task.annotate(Particulars { name: name.map(Box::from), spawned_at, is_measured });
 }
 
 // A panic of a task leaves the runtime as it was.
@@ -156,21 +180,24 @@ impl Handle {
     ///
     /// Once the runtime is shut down, the future is dropped and the handle gives an error for which
     /// [`is_refused`](crate::task::JoinError::is_refused) holds.
+    #[track_caller]
     pub fn spawn<F>(&self, future: F) -> JoinHandle<F::Output>
     where
         F: Future + Send + 'static,
         F::Output: Send + 'static,
     {
-        spawn_on(&self.pool, future)
+        submit(&self.pool, self.pool.executor(), future, None, Location::caller())
     }
 
     /// Runs a closure that blocks; see [`spawn_blocking`](crate::task::spawn_blocking).
+    #[track_caller]
     pub fn spawn_blocking<F, R>(&self, f: F) -> JoinHandle<R>
     where
         F: FnOnce() -> R + Send + 'static,
         R: Send + 'static,
     {
-        submit(&self.pool, self.pool.blocking_executor(), Call::new(f, self.clone()))
+        let (executor, call) = (self.pool.blocking_executor(), Call::new(f, self.clone()));
+        submit(&self.pool, executor, call, None, Location::caller())
     }
 
     /// Drives a future on the calling thread; see [`Runtime::block_on`](crate::Runtime::block_on).

@@ -24,6 +24,7 @@ mod runtime;
 mod scheduler;
 pub mod task;
 pub mod time;
+pub mod trace;
 mod tree;
 
 pub use self::builder::Builder;

@@ -18,7 +18,7 @@ use super::slot::{ParcelCell, Slot};
 use crate::primitive::cell::UnsafeCell;
 use crate::primitive::sync::Arc;
 
-/// How many addresses a slot of these models has room for: so few that a batch of three has two parcels.
+/// How many addresses a slot of these models has room for: so few that a batch of four has two parcels.
 const CAPACITY: usize = 1;
 
 /// A slot with what its user wrote, so that loom sees a reuse that does not come after the last use.
@@ -125,7 +125,7 @@ impl Shared {
 fn remote_frees_come_home_once_and_whole() {
     loom::model(|| {
         let heap = Arc::new(Heap::new());
-        let pushers: Vec<_> = [vec![1, 2, 3], vec![4]]
+        let pushers: Vec<_> = [vec![1, 2, 3, 4], vec![5]]
             .into_iter()
             .map(|numbers| {
                 let frames: Vec<_> = numbers.into_iter().map(Owned::new).collect();
@@ -142,8 +142,8 @@ fn remote_frees_come_home_once_and_whole() {
             pusher.join().expect("a pusher does not panic");
         }
         heap.sort();
-        assert_eq!(heap.homed(), [101, 102, 103, 104]);
-        assert_eq!(heap.remote.pushed(), 4);
+        assert_eq!(heap.homed(), [101, 102, 103, 104, 105]);
+        assert_eq!(heap.remote.pushed(), 5);
     });
 }
 

@@ -5,6 +5,7 @@
 use std::alloc::Layout;
 use std::cell::Cell;
 use std::ptr::{self, NonNull};
+use std::time::Duration;
 
 use super::heap::{self, Heap, LANES};
 use super::page::{PAGE_BYTES, Page};
@@ -59,6 +60,12 @@ pub(super) fn flush() {
         // SAFETY: this thread owns the heap, and heaps are never freed.
         unsafe { heap.as_ref() }.settle();
     }
+}
+
+/// [`frame::rest`](super::rest).
+pub(super) fn rest() -> Option<Duration> {
+    flush();
+    segment::rest()
 }
 
 /// [`frame::trim`](super::trim).

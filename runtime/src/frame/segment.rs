@@ -1,10 +1,11 @@
 //! Where pages come from and where they go: segments of the global allocator's memory, cut into pages; and the bank, which has the
-//! memory of retired pages, up to a limit as it is, beyond that without what the system backs it with.
+//! memory of retired pages. What it has beyond a limit, and has had for a while, it keeps without what the system backs it with.
 
 #![expect(unsafe_code, reason = "calls the global allocator, cuts what it returns, and gives it back")]
 
 use std::alloc::Layout;
 use std::ptr::{self, NonNull};
+use std::time::{Duration, Instant};
 
 use super::Kind;
 use super::chain::Chain;
@@ -12,7 +13,9 @@ use super::heap::Heap;
 use super::listing::Listing;
 use super::page::{PAGE_BYTES, Page};
 use super::size_class::SizeClass;
+use crate::primitive::clock;
 use crate::primitive::sync::Mutex;
+use crate::primitive::sync::atomic::{AtomicBool, Ordering};
 
 /// Makes a page for a heap; `None` if there is no memory.
 pub(super) fn new_page(owner: NonNull<Heap>, owner_lane: u8, kind: Kind, class: SizeClass) -> Option<Page> {
@@ -40,12 +43,34 @@ pub(super) unsafe fn retire(page: Page) -> bool {
     }
     // From here on, nobody knows the page's memory.
     let base = page.base();
-    let is_over = BANK.lock().put(base);
-    if is_over {
+    let is_due = BANK.lock().put(base);
+    if is_due {
+        purge_surplus(PURGES_PER_RETIREMENT);
+    }
+    true
+}
+
+/// What a thread that is about to rest does for the bank: purges what has been too much for a while. Says after what time to come again,
+/// if there is more.
+pub(super) fn rest() -> Option<Duration> {
+    if !IS_OVER.load(Ordering::Relaxed) {
+        return None;
+    }
+    let due_in = BANK.lock().due_in()?;
+    if !due_in.is_zero() {
+        return Some(due_in);
+    }
+    purge_surplus(PURGES_PER_REST);
+    BANK.lock().due_in().map(|due_in| due_in.max(REST_BETWEEN_PURGES))
+}
+
+/// Purges some of the pages that the bank has beyond its limit.
+fn purge_surplus(most: usize) {
+    for _ in 0..most {
+        let Some(base) = BANK.lock().take_surplus() else { return };
         purge(base);
         BANK.lock().purged.push(base);
     }
-    true
 }
 
 /// Calls `f` with every page of tasks; no such page is given up meanwhile.
@@ -58,7 +83,7 @@ pub(super) fn for_each_task_page(f: &mut dyn FnMut(Page)) {
 /// Gives the memory of the pages in the bank back to the system.
 pub(super) fn purge_bank() {
     loop {
-        let Some(base) = BANK.lock().resident.pop() else { return };
+        let Some(base) = BANK.lock().take_resident() else { return };
         purge(base);
         BANK.lock().purged.push(base);
     }
@@ -96,20 +121,50 @@ struct Bank {
     resident: Vec<NonNull<u8>>,
     /// Pages that nobody uses, without memory behind them.
     purged: Vec<NonNull<u8>>,
+    /// Since when there have always been more resident pages than the limit, if there are.
+    over_since: Option<Instant>,
 }
 
 impl Bank {
     fn take(&mut self) -> Option<NonNull<u8>> {
-        self.resident.pop().or_else(|| self.purged.pop()).or_else(|| self.cut())
+        self.take_resident().or_else(|| self.purged.pop()).or_else(|| self.cut())
     }
 
-    /// Takes a page back; true if there are too many, and this one is to be purged and put where those are.
+    /// Takes the page that came last: the warmest.
+    fn take_resident(&mut self) -> Option<NonNull<u8>> {
+        let base = self.resident.pop();
+        self.note_level();
+        base
+    }
+
+    /// Takes a page if there are too many: one that came early.
+    fn take_surplus(&mut self) -> Option<NonNull<u8>> {
+        let is_over = self.resident.len() > RESIDENT_LIMIT;
+        let base = is_over.then(|| self.resident.swap_remove(0));
+        self.note_level();
+        base
+    }
+
+    /// Takes a page back; true if there have been too many for a while.
     fn put(&mut self, base: NonNull<u8>) -> bool {
-        let is_over = self.resident.len() >= RESIDENT_LIMIT;
-        if !is_over {
-            self.resident.push(base);
+        self.resident.push(base);
+        self.note_level();
+        self.due_in().is_some_and(|due_in| due_in.is_zero())
+    }
+
+    /// After what time the surplus is to be purged, if there is one.
+    fn due_in(&self) -> Option<Duration> {
+        let since = self.over_since?;
+        Some(PURGE_DELAY.saturating_sub(clock::now().saturating_duration_since(since)))
+    }
+
+    /// Remembers when the number of resident pages went over the limit.
+    fn note_level(&mut self) {
+        let is_over = self.resident.len() > RESIDENT_LIMIT;
+        if is_over != self.over_since.is_some() {
+            self.over_since = is_over.then(clock::now);
+            IS_OVER.store(is_over, Ordering::Relaxed);
         }
-        is_over
     }
 
     fn cut(&mut self) -> Option<NonNull<u8>> {
@@ -151,7 +206,11 @@ static BANK: Mutex<Bank> = Mutex::new(Bank {
     cut: 0,
     resident: Vec::new(),
     purged: Vec::new(),
+    over_since: None,
 });
+
+/// Values: whether the bank has more resident pages than the limit. Written under its lock. Publishes nothing: a hint.
+static IS_OVER: AtomicBool = AtomicBool::new(false);
 
 /// Pages of tasks.
 static LISTED: Listing<Page> = Listing::new();
@@ -161,5 +220,14 @@ const SEGMENT: Layout = match Layout::from_size_align(SEGMENT_PAGES * PAGE_BYTES
     Ok(layout) => layout,
     Err(_) => panic!("a segment fits the address space"),
 };
-/// How many pages that nobody uses keep their memory.
+/// How many pages that nobody uses keep their memory for good.
 pub(super) const RESIDENT_LIMIT: usize = 128;
+/// How long those beyond the limit keep it: a burst is often followed by another, and to get memory from the system costs more than all
+/// else that is done with a frame.
+const PURGE_DELAY: Duration = Duration::from_secs(1);
+/// How many pages a retirement purges, when that is due: more than one, so that the surplus shrinks.
+const PURGES_PER_RETIREMENT: usize = 4;
+/// How many pages a thread purges before it rests.
+const PURGES_PER_REST: usize = 256;
+/// How long it rests then.
+const REST_BETWEEN_PURGES: Duration = Duration::from_millis(10);

@@ -75,6 +75,10 @@ fn quarantine(ptr: NonNull<u8>, layout: Layout) {
 
 pub(super) fn flush() {}
 
+pub(super) fn rest() -> Option<std::time::Duration> {
+    None
+}
+
 pub(super) fn trim() {}
 
 pub(super) fn for_each_task_slot(_f: &mut dyn FnMut(NonNull<u8>)) {}

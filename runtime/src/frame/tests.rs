@@ -238,7 +238,7 @@ fn a_burst_is_reused() {
         return;
     }
     // More than the warm chain takes, and less than what is set aside before slots return to their pages.
-    let burst: Vec<_> = (0..80).map(|_| Frame::new(layout(3300, 8), Kind::Raw, 1)).collect();
+    let burst: Vec<_> = (0..50).map(|_| Frame::new(layout(3300, 8), Kind::Raw, 1)).collect();
     let ptrs = burst.iter().map(|frame| frame.ptr).collect();
     drop(burst);
     assert_reused(layout(3300, 8), Kind::Raw, ptrs);

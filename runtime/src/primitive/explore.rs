@@ -1,6 +1,7 @@
 //! How models are run.
 
 use std::cell::Cell;
+use std::ptr::NonNull;
 use std::sync::Once;
 
 thread_local! {
@@ -8,6 +9,24 @@ thread_local! {
     static PANICKED: Cell<bool> = const { Cell::new(false) };
     /// How many courses the model has taken.
     static COURSES: Cell<usize> = const { Cell::new(0) };
+}
+
+loom::thread_local! {
+    /// The model's executor whose tasks the thread runs.
+    static WORKS_FOR: Cell<Option<NonNull<()>>> = Cell::new(None);
+}
+
+/// Has the thread run tasks of the model's executor at this address meanwhile.
+pub(crate) fn as_worker<R>(executor: NonNull<()>, f: impl FnOnce() -> R) -> R {
+    let former = WORKS_FOR.with(|works_for| works_for.replace(Some(executor)));
+    let result = f();
+    WORKS_FOR.with(|works_for| works_for.set(former));
+    result
+}
+
+/// Whether the thread runs tasks of the model's executor at this address.
+pub(crate) fn is_worker(executor: NonNull<()>) -> bool {
+    WORKS_FOR.try_with(|works_for| works_for.get() == Some(executor)).unwrap_or(false)
 }
 
 /// Explores `model` with at most this many preemptions, or fewer if `LOOM_MAX_PREEMPTIONS` says so.

@@ -23,6 +23,7 @@ pub(crate) struct Config {
     pub(crate) max_blocking_threads: usize,
     pub(crate) keep_alive: Duration,
     pub(crate) shutdown_timeout: Duration,
+    pub(crate) measure_tasks: bool,
 }
 
 /// What is the user's own: functions to be called, and where frames come from.

@@ -44,9 +44,16 @@ fn run_standing<F: Future>(root: &RootHandle, frames: Option<&AllocatorRef>, fut
                 return output;
             }
         } else {
-            frame::flush();
-            thread::park();
+            park();
         }
+    }
+}
+
+/// Sleeps until somebody wakes the root, or a while.
+fn park() {
+    match frame::rest() {
+        Some(most) => thread::park_timeout(most),
+        None => thread::park(),
     }
 }
 
@@ -105,10 +112,9 @@ impl Local {
                 None if root.is_woken() => {}
                 None => {
                     self.stopwatch.lap(Instant::now(), self.tick.get(), remote);
-                    frame::flush();
                     remote.active.store(false, Ordering::Relaxed);
                     remote.counters.parks.add(1);
-                    thread::park();
+                    park();
                     remote.active.store(true, Ordering::Relaxed);
                     self.begin_guest(Instant::now());
                 }

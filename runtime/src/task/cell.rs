@@ -14,7 +14,8 @@ use super::{Id, harness, root};
 use crate::executor::{ExecutorRef, RunnableVtable};
 use crate::frame::{self, Origin};
 use crate::primitive::cell::UnsafeCell;
-use crate::primitive::sync::atomic::AtomicPtr;
+use crate::primitive::coarse;
+use crate::primitive::sync::atomic::{AtomicPtr, AtomicU32};
 
 /// A frame.
 #[repr(C)]
@@ -42,6 +43,7 @@ impl<F: Future> TaskCell<F> {
         take_output: harness::take_output::<F>,
         drop_output: harness::drop_output::<F>,
         free: harness::free::<F>,
+        future_name: std::any::type_name::<F>,
     };
 
     pub(super) const LAYOUT: Layout = Layout::new::<Self>();
@@ -95,7 +97,11 @@ impl<F: Future> TaskCell<F> {
         // SAFETY: as above.
         unsafe { (&raw mut (*cell).header.join_waker).write(UnsafeCell::new(None)) };
         // SAFETY: as above.
-        unsafe { (&raw mut (*cell).header.tree).write(AtomicPtr::new(std::ptr::null_mut())) };
+        unsafe { (&raw mut (*cell).header.annex).write(AtomicPtr::new(std::ptr::null_mut())) };
+        // SAFETY: as above.
+        unsafe { (&raw mut (*cell).header.polls).write(AtomicU32::new(0)) };
+        // SAFETY: as above.
+        unsafe { (&raw mut (*cell).header.born).write(AtomicU32::new(coarse::now().compact())) };
         // SAFETY: as above.
         unsafe { (&raw mut (*cell).stage).write(UnsafeCell::new(Stage::Future(future))) };
         // SAFETY: the frame is initialised and has the references that `State::INITIAL` counts.
@@ -108,7 +114,8 @@ impl<F: Future> TaskCell<F> {
     #[inline]
     pub(super) fn body(task: RawTask) -> Range<usize> {
         let start = task.as_ptr().addr().get() + offset_of!(Self, stage);
-        start..start + size_of::<Stage<F>>()
+        // Of the cell, which in a model is more than what is in it.
+        start..start + size_of::<UnsafeCell<Stage<F>>>()
     }
 
     /// Lends the stage.
@@ -140,7 +147,7 @@ impl<F: Future> TaskCell<F> {
         // SAFETY: as above.
         unsafe { std::ptr::drop_in_place(&raw mut (*cell).stage) };
         // SAFETY: as above.
-        unsafe { root::free_tree(&raw const (*cell).header.tree) };
+        unsafe { root::free_annex(&raw const (*cell).header.annex) };
         // SAFETY: it was allocated with this layout and kind, by this maker.
         unsafe { frame::free_from(task.cast(), Self::LAYOUT, frame::Kind::Task, origin) };
     }

@@ -14,12 +14,13 @@ use super::cell::{Stage, TaskCell};
 use super::error::JoinError;
 use super::header::TaskHeader;
 use super::raw::RawTask;
-use super::state::{ToComplete, ToIdle, ToRunning};
+use super::state::{Polled, ToComplete, ToIdle, ToRunning};
 use super::waker::WakerRef;
 use super::{context, handover, root};
 use crate::containment::{contain_panic, discard_payload};
 use crate::executor::{Header, Reason, Transfer};
 use crate::frame::{self, Origin};
+use crate::primitive::clock;
 use crate::tree::{self, Current, Entered, Ran};
 
 /// Takes the task out of its queue and polls it.
@@ -27,17 +28,17 @@ pub(super) unsafe fn run<F: Future>(header: NonNull<Header>) -> Option<Transfer>
     // SAFETY: the runnable that is being run keeps the frame; it becomes the right to run the task.
     let task = unsafe { RawTask::from_ptr(header.cast()) };
     match task.state().transition_to_running() {
-        ToRunning::Poll { woken, origin: Origin::Pool } => {
+        ToRunning::Poll(polled) if polled.origin() == Origin::Pool => {
             // SAFETY: the transition made this call the one who runs the task.
-            unsafe { run_tree::<F>(task, woken) }
+            unsafe { run_tree::<F>(task, polled) }
         }
-        ToRunning::Poll { woken, origin: Origin::Foreign } => {
+        ToRunning::Poll(polled) => {
             // Counted, since the frame may be freed at the end of the run.
             // SAFETY: the frame is held by the right to run it, and came from there with this layout.
             let maker =
                 unsafe { frame::allocator_of(task.as_ptr().cast(), TaskCell::<F>::LAYOUT, Origin::Foreign) };
             // SAFETY: as above.
-            frame::within(maker.as_ref(), || unsafe { run_tree::<F>(task, woken) })
+            frame::within(maker.as_ref(), || unsafe { run_tree::<F>(task, polled) })
         }
         ToRunning::Cancel => {
             // SAFETY: as above.
@@ -122,30 +123,57 @@ pub(super) unsafe fn free<F: Future>(task: NonNull<TaskHeader>) {
     unsafe { TaskCell::<F>::deallocate(task) }
 }
 
-/// Runs the task's tree once: its own future if that was woken, and the frames below that were.
+/// Runs the task's tree once: its own future if that was woken, and the frames below that were; or all of it.
 #[inline]
-unsafe fn run_tree<F: Future>(task: RawTask, woken: bool) -> Option<Transfer> {
+unsafe fn run_tree<F: Future>(task: RawTask, polled: Polled) -> Option<Transfer> {
     let current = pin!(root::current(task, TaskCell::<F>::body(task)));
     let current = current.as_ref();
     let entered = current.enter();
     let mut output = Poll::Pending;
-    let ran = tree::run(&current, woken, || {
+    let mut poll_root = || {
         // SAFETY: the caller runs the task, whose future is not ready yet.
         output = unsafe { poll::<F>(task) };
         output.is_ready()
-    });
+    };
+    let ran = if polled.is_special() {
+        run_specially(task, &current, polled, &mut poll_root)
+    } else {
+        tree::run(&current, polled.is_woken(), &mut poll_root)
+    };
     match (ran, output) {
         (Ran::Finished, Poll::Ready(output)) => {
             // SAFETY: the caller runs the task.
             unsafe { complete::<F>(task, entered, output) }
         }
         _ => {
+            task.header().count_poll();
             // From the transition on, another thread may run the tree.
             drop(entered);
             after_pending::<F>(task);
             None
         }
     }
+}
+
+/// A run of the tree that is measured, or that polls everything.
+#[cold]
+fn run_specially(
+    task: RawTask,
+    current: &Current,
+    polled: Polled,
+    mut poll_root: &mut dyn FnMut() -> bool,
+) -> Ran {
+    if polled.is_traced() {
+        // It is the doing of whoever looks.
+        task.header().uncount_poll();
+        return tree::visit(current, task.future_name(), poll_root);
+    }
+    let start = clock::now();
+    let ran = tree::run(current, polled.is_woken(), &mut poll_root);
+    if let Some(annex) = task.annex() {
+        annex.add_run(start, clock::now());
+    }
+    ran
 }
 
 /// Polls the task's own future once; its panic ends here.

@@ -2,6 +2,8 @@
 #![doc = include_str!("README.md")]
 
 mod abort;
+mod annex;
+mod builder;
 mod cell;
 mod error;
 mod handover;
@@ -10,7 +12,7 @@ mod header;
 mod id;
 mod join;
 #[cfg(all(test, tress_loom))]
-mod model;
+pub(crate) mod model;
 mod raw;
 mod root;
 mod state;
@@ -29,6 +31,7 @@ use std::future::Future;
 use std::ptr::NonNull;
 
 pub use self::abort::AbortHandle;
+pub use self::builder::Builder;
 pub use self::error::JoinError;
 pub use self::id::{Id, id, try_id};
 pub use self::join::JoinHandle;
@@ -39,16 +42,17 @@ pub use crate::tree::{
     Lazy, LocalLazy, SharedLazy, lazy, lazy_borrowed, lazy_local, lazy_local_borrowed, try_lazy,
 };
 
+pub(crate) use self::annex::Particulars;
 pub(crate) use self::header::TaskHeader;
 pub(crate) use self::raw::RawTask;
-pub(crate) use self::state::ToShutdown;
+pub(crate) use self::state::{Snapshot, ToShutdown};
 
 use self::cell::TaskCell;
 use crate::context;
 use crate::executor::{ExecutorRef, Runnable};
 
-/// Makes a task: the runnable is to be handed to the executor, the handle to whoever spawned it. Gives the future back if the
-/// allocator whose window is open refuses.
+/// Makes a task: the runnable is to be handed to the executor, the handle to whoever spawned it. `prepare` is called with the
+/// task before anybody runs it. Gives the future back if the allocator whose window is open refuses.
 ///
 /// # Safety
 ///
@@ -59,8 +63,10 @@ use crate::executor::{ExecutorRef, Runnable};
 pub(crate) unsafe fn new<F: Future>(
     executor: ExecutorRef,
     future: F,
+    prepare: impl FnOnce(RawTask),
 ) -> Result<(Runnable, JoinHandle<F::Output>), F> {
     let task = TaskCell::allocate(future, executor, Id::next())?;
+    prepare(task);
     // SAFETY: a new task is scheduled, and this is its only runnable.
     let runnable = unsafe { Runnable::from_raw(task.as_ptr().cast()) };
     // SAFETY: a new task counts one reference for its only join handle.

@@ -11,6 +11,7 @@ mod abort;
 mod executor;
 mod join;
 mod scan;
+mod trace;
 mod wake;
 
 use std::collections::VecDeque;
@@ -21,21 +22,24 @@ use std::task::{Context, Poll, Wake, Waker};
 
 use loom::sync::Notify;
 
+pub(crate) use self::abort::shut_down;
+
 use super::JoinHandle;
 use crate::executor::{ExecutorRef, ExecutorVtable, Reason, Runnable};
 use crate::primitive::cell::UnsafeCell;
+use crate::primitive::explore;
 use crate::primitive::sync::atomic::{AtomicUsize, Ordering};
 use crate::primitive::sync::{Arc, Mutex, PlainArc};
 
 /// For the model's own books, which loom need not explore.
 #[expect(clippy::disallowed_types, reason = "unseen by loom on purpose")]
-type Count = std::sync::atomic::AtomicUsize;
+pub(crate) type Count = std::sync::atomic::AtomicUsize;
 
 #[expect(clippy::disallowed_types, reason = "unseen by loom on purpose")]
-type PlainMutex<T> = std::sync::Mutex<T>;
+pub(crate) type PlainMutex<T> = std::sync::Mutex<T>;
 
 /// An executor that keeps what it is given until the model asks for it.
-struct Queue {
+pub(crate) struct Queue {
     runnables: Mutex<VecDeque<Runnable>>,
     /// False when it has been retired; loom checks that nobody hands anything over meanwhile.
     alive: UnsafeCell<bool>,
@@ -52,7 +56,7 @@ unsafe fn schedule(queue: NonNull<()>, runnable: Runnable, _reason: Reason) {
 }
 
 impl Queue {
-    fn new() -> Arc<Self> {
+    pub(crate) fn new() -> Arc<Self> {
         Arc::new(Self { runnables: Mutex::new(VecDeque::new()), alive: UnsafeCell::new(true) })
     }
 
@@ -62,35 +66,53 @@ impl Queue {
     }
 
     /// What freeing an executor is to a model.
-    fn end(&self) {
+    pub(crate) fn end(&self) {
         // SAFETY: loom checks that nobody else is at it.
         self.alive.with_mut(|alive| unsafe { *alive = false });
     }
 
     /// Makes a task and queues it.
-    fn spawn<F: Future>(&self, future: F) -> JoinHandle<F::Output> {
+    pub(crate) fn spawn<F: Future>(&self, future: F) -> JoinHandle<F::Output> {
         // SAFETY: the queue may be used from any thread.
         let executor = unsafe { ExecutorRef::new(NonNull::from(self).cast(), &VTABLE) };
         // SAFETY: the model keeps the queue; what it puts into tasks may be used on any thread.
-        let (runnable, handle) = unsafe { super::new(executor, future) };
+        let made = unsafe { super::new(executor, future, |_| ()) };
+        let Ok((runnable, handle)) = made else { unreachable!("the pool does not refuse") };
         self.runnables.lock().push_back(runnable);
         handle
     }
 
     /// Takes the next runnable.
-    fn pop(&self) -> Option<Runnable> {
+    pub(crate) fn pop(&self) -> Option<Runnable> {
         self.runnables.lock().pop_front()
     }
 
     /// Runs until nothing is queued.
-    fn run_all(&self) {
+    pub(crate) fn run_all(&self) {
         while let Some(runnable) = self.pop() {
             assert!(runnable.run().is_none());
         }
     }
 
+    /// Runs until nothing is queued, as a thread of the executor does: also what is handed over.
+    pub(crate) fn work(&self) {
+        self.as_worker(|| {
+            while let Some(runnable) = self.pop() {
+                let mut transfer = runnable.run();
+                while let Some(next) = transfer {
+                    transfer = next.into_runnable().run();
+                }
+            }
+        });
+    }
+
+    /// Has the thread run tasks of the executor meanwhile.
+    pub(crate) fn as_worker<R>(&self, f: impl FnOnce() -> R) -> R {
+        explore::as_worker(NonNull::from(self).cast(), f)
+    }
+
     /// Drops what is queued, as the end of an executor does.
-    fn drop_all(&self) {
+    pub(crate) fn drop_all(&self) {
         while let Some(runnable) = self.pop() {
             drop(runnable);
         }
@@ -98,7 +120,7 @@ impl Queue {
 }
 
 /// What a model remembers about its task.
-struct Books {
+pub(crate) struct Books {
     /// What wakers count up before they wake; seen by polls only through what the wake publishes.
     signal: AtomicUsize,
     polls: Count,
@@ -110,7 +132,7 @@ struct Books {
 }
 
 impl Books {
-    fn new() -> Arc<Self> {
+    pub(crate) fn new() -> Arc<Self> {
         Arc::new(Self {
             signal: AtomicUsize::new(0),
             polls: Count::new(0),
@@ -120,38 +142,43 @@ impl Books {
         })
     }
 
-    fn waker(&self) -> Waker {
+    /// Leaves a waker for the model.
+    pub(crate) fn keep(&self, waker: Waker) {
+        self.wakers.lock().unwrap().push(waker);
+    }
+
+    pub(crate) fn waker(&self) -> Waker {
         self.wakers.lock().unwrap().pop().expect("the first poll left enough")
     }
 
     /// Raises the signal, then wakes.
-    fn raise(&self, wake: impl FnOnce()) {
+    pub(crate) fn raise(&self, wake: impl FnOnce()) {
         self.signal.fetch_add(1, Ordering::Relaxed);
         wake();
     }
 
-    fn polls(&self) -> usize {
+    pub(crate) fn polls(&self) -> usize {
         self.polls.load(Ordering::Relaxed)
     }
 
-    fn futures_dropped(&self) -> usize {
+    pub(crate) fn futures_dropped(&self) -> usize {
         self.futures.load(Ordering::Relaxed)
     }
 
-    fn outputs_dropped(&self) -> usize {
+    pub(crate) fn outputs_dropped(&self) -> usize {
         self.outputs.load(Ordering::Relaxed)
     }
 }
 
 /// Is ready when the signal has reached `until`; its first poll leaves so many wakers.
-struct Until {
-    books: Arc<Books>,
-    until: usize,
-    wakers: usize,
+pub(crate) struct Until {
+    pub(crate) books: Arc<Books>,
+    pub(crate) until: usize,
+    pub(crate) wakers: usize,
 }
 
 /// What it gives.
-struct Output(Arc<Books>);
+pub(crate) struct Output(Arc<Books>);
 
 impl Future for Until {
     type Output = Output;
@@ -159,7 +186,7 @@ impl Future for Until {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Output> {
         self.books.polls.fetch_add(1, Ordering::Relaxed);
         for _ in 0..std::mem::take(&mut self.wakers) {
-            self.books.wakers.lock().unwrap().push(cx.waker().clone());
+            self.books.keep(cx.waker().clone());
         }
         if self.books.signal.load(Ordering::Relaxed) < self.until {
             return Poll::Pending;
@@ -190,20 +217,23 @@ fn idle_task(queue: &Queue, until: usize, wakers: usize) -> (Arc<Books>, JoinHan
 }
 
 /// A joiner that sleeps until it is woken: a lost wake is a deadlock, which loom reports.
-struct Joiner(Notify);
+pub(crate) struct Joiner(Notify);
 
 impl Joiner {
-    fn new() -> PlainArc<Self> {
+    pub(crate) fn new() -> PlainArc<Self> {
         PlainArc::new(Self(Notify::new()))
     }
 
-    fn poll<T>(self: &PlainArc<Self>, handle: &mut JoinHandle<T>) -> Poll<Result<T, super::JoinError>> {
+    pub(crate) fn poll<T>(
+        self: &PlainArc<Self>,
+        handle: &mut JoinHandle<T>,
+    ) -> Poll<Result<T, super::JoinError>> {
         let waker = Waker::from(self.clone());
         Pin::new(handle).poll(&mut Context::from_waker(&waker))
     }
 
     /// Waits for the task's end.
-    fn join<T>(self: &PlainArc<Self>, handle: &mut JoinHandle<T>) -> Result<T, super::JoinError> {
+    pub(crate) fn join<T>(self: &PlainArc<Self>, handle: &mut JoinHandle<T>) -> Result<T, super::JoinError> {
         loop {
             match self.poll(handle) {
                 Poll::Ready(result) => return result,

@@ -48,6 +48,7 @@ impl<F: Future> FrameCell<F> {
         drop_future: Self::drop_future,
         drop_output: Self::drop_output,
         layout: Self::LAYOUT,
+        future_name: std::any::type_name::<F>,
         body_offset: offset_of!(Self, body),
         body_bytes: size_of::<F>(),
     };
@@ -124,6 +125,7 @@ impl<F: Future> FrameCell<F> {
             return false;
         }
         if frame.header().state.is_held_by_handle_only() {
+            frame.retire();
             let memory = frame.as_non_null().cast();
             // SAFETY: nobody else refers to the frame; it was allocated with this layout and kind, by this maker.
             unsafe { frame::free_from(memory, Self::LAYOUT, frame::Kind::Raw, status.origin()) };

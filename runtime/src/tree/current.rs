@@ -5,6 +5,7 @@ use std::cell::Cell;
 use std::fmt;
 use std::marker::PhantomPinned;
 use std::ops::Range;
+use std::panic::Location;
 use std::pin::Pin;
 use std::ptr::{self, NonNull};
 use std::task::Waker;
@@ -35,6 +36,8 @@ pub(crate) struct Current {
     tree: Cell<*const Tree>,
     /// The frame whose future is being polled; `None` for the root's own.
     frame: Cell<Option<RawFrame>>,
+    /// How much stack first polls may use together; none in a run that only looks.
+    room_bytes: Cell<usize>,
     /// Frames that are part of the tree but have yet to be polled for the first time.
     fresh: Cell<Chain>,
     /// The run that this one is nested in.
@@ -62,6 +65,7 @@ impl Current {
             body_end: Cell::new(root_body.end),
             tree: Cell::new(tree),
             frame: Cell::new(None),
+            room_bytes: Cell::new(INLINE_STACK_BYTES),
             fresh: Cell::new(Chain::EMPTY),
             outer: Cell::new(ptr::null()),
             _pinned: PhantomPinned,
@@ -127,7 +131,17 @@ impl Current {
         let here = 0_u8;
         // On a stack that has been switched to since, this says no: then the frame is polled from the loop, which is always right.
         let used = ptr::from_ref(self).addr().wrapping_sub(ptr::from_ref(&here).addr());
-        used < INLINE_STACK_BYTES
+        used < self.room_bytes.get()
+    }
+
+    /// Makes it a run in order to see what the tree waits for: frames that would be polled for the first time are left to a
+    /// later one.
+    pub(super) fn trace(&self) {
+        self.room_bytes.set(0);
+    }
+
+    fn is_traced(&self) -> bool {
+        self.room_bytes.get() == 0
     }
 
     /// Says that `frame` is being polled, until the result is dropped.
@@ -227,6 +241,27 @@ pub(super) fn runs(tree: NonNull<Tree>) -> bool {
 /// The id of the task that the thread polls or drops, if it does.
 pub(crate) fn current_id() -> Option<Id> {
     with_current(|current| current.and_then(|current| current.root.id()))
+}
+
+/// Whether the thread polls a tree in order to see what it waits for.
+pub(crate) fn is_traced() -> bool {
+    with_current(|current| current.is_some_and(Current::is_traced))
+}
+
+/// Calls `f` for each frame from the one whose future the thread is polling up to the root's own, with its future's name and
+/// the line that awaits it. Returns the root's task, if it is one; `None` if the thread polls nothing.
+pub(crate) fn backtrace(
+    mut f: impl FnMut(&'static str, Option<&'static Location<'static>>),
+) -> Option<Option<Id>> {
+    with_current(|current| {
+        let current = current?;
+        let mut next = current.frame();
+        while let Some(frame) = next {
+            f(frame.future_name(), frame.awaited_at());
+            next = frame.parent();
+        }
+        Some(current.root.id())
+    })
 }
 
 /// How much stack frames may use that are polled for the first time on top of each other.

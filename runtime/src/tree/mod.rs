@@ -7,6 +7,8 @@ mod cell;
 mod current;
 mod island;
 mod lazy;
+#[cfg(all(test, tress_loom))]
+mod model;
 mod owned;
 mod raw;
 mod ready;
@@ -16,15 +18,19 @@ mod shared;
 mod state;
 mod status;
 mod teardown;
+#[cfg(all(test, not(tress_loom)))]
+mod tests;
+mod visit;
 mod waker;
 
 pub use self::lazy::{Lazy, LocalLazy, lazy, lazy_borrowed, lazy_local, lazy_local_borrowed, try_lazy};
 pub use self::shared::SharedLazy;
 
-pub(crate) use self::current::{Current, Entered, current_id};
+pub(crate) use self::current::{Current, Entered, backtrace, current_id, is_traced};
 pub(crate) use self::root::{RootRef, RootVtable};
 pub(crate) use self::run::{Ran, end, run};
 pub(crate) use self::teardown::keep_first;
+pub(crate) use self::visit::visit;
 pub(crate) use self::waker::wake_without_scheduling;
 
 use self::owned::Owned;

@@ -35,13 +35,13 @@ pub(super) struct FrameHeader {
     tree: Unset<NonNull<Tree>>,
     /// Set while the frame is queued.
     pub(super) link: Unset<*mut FrameHeader>,
-    /// Set when the frame is linked: the frame whose future holds the handle; `None` for the root's.
+    /// Set when the frame becomes part of a tree: the frame whose future holds the handle; `None` for the root's.
     parent: Unset<Option<RawFrame>>,
     /// Set when the frame is linked.
     prev_sibling: Unset<Option<RawFrame>>,
     /// Set when the frame is linked.
     next_sibling: Unset<Option<RawFrame>>,
-    /// Set when the frame is linked: the line that awaits it.
+    /// Set when the frame becomes part of a tree: the line that awaits it.
     awaited_at: Unset<&'static Location<'static>>,
 }
 
@@ -61,6 +61,8 @@ pub(super) struct FrameVtable {
     pub(super) drop_output: unsafe fn(RawFrame),
     /// The frame's layout.
     pub(super) layout: Layout,
+    /// The name of the future's type.
+    pub(super) future_name: fn() -> &'static str,
     /// Where the future lies in the frame.
     pub(super) body_offset: usize,
     /// The future's size.
@@ -172,7 +174,24 @@ impl RawFrame {
         self.header().status.set(self.status().with_bounds(bounds));
     }
 
-    /// The frame whose future holds the handle, of a frame that is or was linked; `None` for the root's.
+    /// The next frame in the parent's list of children, which was awaited earlier; of a frame that is linked.
+    pub(super) fn next_sibling(self) -> Option<RawFrame> {
+        // SAFETY: it was set when the frame was linked.
+        unsafe { self.header().next_sibling.get() }
+    }
+
+    /// The line that awaits the frame, if it is part of a tree.
+    pub(super) fn awaited_at(self) -> Option<&'static Location<'static>> {
+        // SAFETY: it was set when the frame became part of the tree.
+        Some(unsafe { self.header().awaited_at.get() })
+    }
+
+    /// The name of the future's type.
+    pub(super) fn future_name(self) -> &'static str {
+        (self.vtable().future_name)()
+    }
+
+    /// The frame whose future holds the handle, of a frame that is or was part of a tree; `None` for the root's.
     #[inline(always)]
     pub(super) fn parent(self) -> Option<RawFrame> {
         // SAFETY: it was set when the frame was linked.
@@ -200,24 +219,25 @@ impl RawFrame {
 
     /// Makes a frame of this status part of a tree, when its first poll begins. By whoever runs the tree.
     #[inline(always)]
-    pub(super) fn root(self, tree: NonNull<Tree>, status: Status) {
+    pub(super) fn root(
+        self,
+        tree: NonNull<Tree>,
+        status: Status,
+        parent: Option<RawFrame>,
+        awaited_at: &'static Location<'static>,
+    ) {
         let header = self.header();
         header.tree.set(tree);
+        // Already now, for whoever looks from inside the poll.
+        header.parent.set(parent);
+        header.awaited_at.set(awaited_at);
         header.status.set(status.with_phase(Phase::Rooted).with_polling(true));
     }
 
     /// Puts the frame into its parent's list of children, when its first poll has ended.
     #[inline]
-    pub(super) fn link(
-        self,
-        tree: &Tree,
-        parent: Option<RawFrame>,
-        awaited_at: &'static Location<'static>,
-        is_unconstrained: bool,
-    ) {
+    pub(super) fn link(self, tree: &Tree, is_unconstrained: bool) {
         let header = self.header();
-        header.parent.set(parent);
-        header.awaited_at.set(awaited_at);
         let status = header.status.get();
         debug_assert!(!status.is_linked());
         let status = status.with_polling(false).with_linked(true).with_unconstrained(is_unconstrained);
@@ -278,6 +298,11 @@ impl RawFrame {
         }
     }
 
+    /// Adds a reference that is released before whoever runs the tree lets go of it, and which therefore needs none to the root.
+    pub(super) fn hold(self) {
+        let _ = self.header().state.ref_inc();
+    }
+
     /// Releases a reference, and the memory with the last one.
     pub(super) fn release(self) {
         if let ToReleased::Free(freed) = self.header().state.ref_dec() {
@@ -298,12 +323,25 @@ impl RawFrame {
         // The reference to the root keeps the tree until it is released.
         let root = freed.holds_root.then(|| self.tree().root);
         let (layout, origin) = (self.vtable().layout, self.status().origin());
+        self.retire();
         // SAFETY: the last reference is gone; the frame was allocated with this layout and kind, by this maker.
         unsafe { frame::free_from(self.0.cast(), layout, frame::Kind::Raw, origin) };
         if let Some(root) = root {
             root.release();
         }
     }
+
+    /// Has loom check that every other use of the header comes before.
+    #[cfg(tress_loom)]
+    pub(super) fn retire(mut self) {
+        self.header().tree.set(NonNull::dangling());
+        // SAFETY: the last reference is gone.
+        unsafe { self.0.as_mut() }.state.retire();
+    }
+
+    #[cfg(not(tress_loom))]
+    #[inline(always)]
+    pub(super) fn retire(self) {}
 
     /// Wakes through a waker that stays.
     pub(super) fn wake_by_ref(self) {

@@ -27,14 +27,12 @@ enum Parent {
 ///
 /// `poll_root` polls the root's own future, does not unwind, and says if it is ready.
 #[inline]
-pub(crate) fn run(current: &Current, root_woken: bool, mut poll_root: impl FnMut() -> bool) -> Ran {
+pub(crate) fn run(current: &Current, root_woken: bool, poll_root: &mut impl FnMut() -> bool) -> Ran {
     if root_woken && poll_root() {
         return Ran::Finished;
     }
     match current.tree_if_any() {
-        Some(tree) if current.has_fresh() || !tree.ready.is_empty() => {
-            run_frames(current, tree, &mut poll_root)
-        }
+        Some(tree) if current.has_fresh() || !tree.ready.is_empty() => run_frames(current, tree, poll_root),
         _ => Ran::Pending,
     }
 }
@@ -110,5 +108,5 @@ pub(crate) fn end(current: &Current) -> Option<super::raw::Payload> {
     first
 }
 
-/// How many polls of frames one run makes before it lets other tasks run.
-const POLLS_PER_RUN: usize = 256;
+/// How many polls of frames one run makes before it lets other tasks run. Models have to get there.
+const POLLS_PER_RUN: usize = if cfg!(tress_loom) { 2 } else { 256 };

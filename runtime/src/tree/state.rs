@@ -153,8 +153,9 @@ impl State {
     /// Whether the handle was dropped where the tree is not run: its reference is then the caller's, who runs the tree.
     #[must_use]
     pub(super) fn is_orphaned(&self) -> bool {
-        // `Acquire`: partner is the release in `transition_to_orphaned`.
-        self.load(Ordering::Acquire).has(ORPHANED)
+        // `Relaxed`: the handle was dropped in the course of a poll that has ended, and whoever lent the handle for that poll has
+        // waited for the drop.
+        self.load(Ordering::Relaxed).has(ORPHANED)
     }
 
     /// Adds a reference; true if the frame does not hold its root yet.
@@ -162,6 +163,7 @@ impl State {
     pub(super) fn ref_inc(&self) -> bool {
         // `Relaxed`: a new reference is made from an existing one, which orders everything that matters.
         let former = Snapshot(self.0.fetch_add(REF_ONE, Ordering::Relaxed));
+        debug_assert!(former.refs() >= 1, "{former:?}");
         if former.0 > REF_LIMIT {
             std::process::abort();
         }
@@ -202,6 +204,12 @@ impl State {
         self.ref_dec()
     }
 
+    /// Has loom check that every other use of the word comes before.
+    #[cfg(tress_loom)]
+    pub(super) fn retire(&mut self) {
+        self.0.with_mut(|_| ());
+    }
+
     #[inline(always)]
     fn load(&self, ordering: Ordering) -> Snapshot {
         Snapshot(self.0.load(ordering))
@@ -211,6 +219,7 @@ impl State {
     fn update<R>(&self, mut f: impl FnMut(Snapshot) -> (Option<Snapshot>, R)) -> R {
         let mut current = self.load(Ordering::Acquire);
         loop {
+            debug_assert!(current.refs() >= 1, "{current:?}");
             let (next, result) = f(current);
             let Some(next) = next else { return result };
             match self.0.compare_exchange_weak(current.0, next.0, Ordering::AcqRel, Ordering::Acquire) {

@@ -8,7 +8,7 @@ use super::{Joiner, Queue, idle_task};
 use crate::primitive::explore::explore;
 
 /// What a runtime's end does to a task that it found by the scan.
-pub(super) fn shut_down(task: &AbortHandle) -> ToShutdown {
+pub(crate) fn shut_down(task: &AbortHandle) -> ToShutdown {
     let task: RawTask = task.raw();
     assert!(task.state().try_ref(), "the handle holds a reference");
     let outcome = task.shut_down();
