@@ -123,7 +123,7 @@ fn as_making_frames() {
         let (handle, tasks) = (runtime.handle().clone(), tasks.clone());
         Meddling::new(&census, move |event| {
             let boxed = frame::Box::pin(Pend(1));
-            let mut polled = pin!(lazy(async { boxed.await }));
+            let mut polled = pin!(lazy(boxed));
             assert!(polled.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
             let tasks = tasks.clone();
             let task = handle.spawn(lazy(async move {

@@ -55,7 +55,7 @@ fn and_its_parent_ends_at_once() {
             let gate = Gate::default();
             let future = (0..above).fold(lender(then, gate.clone(), census.clone()), |below, _| lazy(below));
             let task = runtime.spawn(async move {
-                let output = lazy(async move { future.await }).await;
+                let output = lazy(future).await;
                 // Whatever was queued is taken by further runs.
                 for _ in 0..3 {
                     yield_now().await;

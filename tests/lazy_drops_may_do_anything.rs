@@ -72,7 +72,7 @@ impl Drop for Meddler {
                 let taken = world.runtimes.lock().unwrap().pop();
                 if let Some(runtime) = taken {
                     let held = lazy(leaves::never());
-                    drop(runtime.spawn(async move { held.await }));
+                    drop(runtime.spawn(held));
                     drop(runtime);
                 }
             }

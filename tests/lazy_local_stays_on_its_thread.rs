@@ -92,7 +92,7 @@ fn when_its_parent_is_dropped_on_another() {
         });
         let local = (0..depth).fold(lazy_local(local), |below, _| lazy_local(below));
         let bound = Bound::new(local);
-        let outer = lazy(async move { bound.await });
+        let outer = lazy(bound);
         runtime.block_on(async {
             let mut slot = pin!(Some(lazy(outer)));
             while gate.polls() == polls {

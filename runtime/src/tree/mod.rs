@@ -1,6 +1,8 @@
 #![doc = include_str!("README.md")]
 #![expect(unsafe_code, reason = "pushes frames whose list reference it has")]
 
+#[cfg(doctest)]
+mod bounds;
 mod cell;
 mod current;
 mod handle;
