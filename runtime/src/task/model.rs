@@ -151,6 +151,11 @@ impl Books {
         self.wakers.lock().unwrap().pop().expect("the first poll left enough")
     }
 
+    /// Drops the wakers that the model has not used.
+    pub(crate) fn forget_wakers(&self) {
+        drop(std::mem::take(&mut *self.wakers.lock().unwrap()));
+    }
+
     /// Raises the signal, then wakes.
     pub(crate) fn raise(&self, wake: impl FnOnce()) {
         self.signal.fetch_add(1, Ordering::Relaxed);

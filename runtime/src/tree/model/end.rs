@@ -86,7 +86,8 @@ impl Future for WakeSelf {
 
     #[expect(clippy::waker_clone_wake, reason = "a wake that uses its waker up is another transition")]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        cx.waker().clone().wake();
+        let waker = cx.waker().clone();
+        waker.wake();
         Poll::Pending
     }
 }

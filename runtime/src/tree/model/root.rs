@@ -4,7 +4,8 @@ use loom::thread;
 
 use super::Idle;
 use crate::primitive::explore::explore;
-use crate::task::model::Queue;
+use crate::task::model::{Books, Queue, Until};
+use crate::tree::lazy;
 
 /// Each is polled once for its one wake, and not for the other's.
 #[test]
@@ -52,5 +53,42 @@ fn a_frame_is_woken_while_its_root_goes_idle() {
         assert!(handle.is_finished(), "the wake was lost");
         assert_eq!((frame.polls(), root.polls()), (2, 3));
         drop(waker);
+    });
+}
+
+/// What one run does not get round to is done by the next: frames that were woken, and parents whose turn has come.
+#[test]
+fn what_is_put_off_is_done_by_the_next_run() {
+    explore(1, || {
+        let queue = Queue::new();
+        let books = [(); 3].map(|()| Books::new());
+        let [one, two, below] = books.clone().map(|books| lazy(Until { books, until: 1, wakers: 3 }));
+        let three = lazy(below);
+        let handle = queue.spawn(async move {
+            drop(futures_util::future::join3(one, two, three).await);
+        });
+        queue.run_all();
+        let [one, two, below] = books;
+        let polls = || [one.polls(), two.polls(), below.polls()];
+        assert_eq!(polls(), [1, 1, 1]);
+        // Nobody is done: the third frame is put off.
+        for frame in [&one, &two, &below] {
+            frame.waker().wake();
+        }
+        queue.run_all();
+        assert_eq!(polls(), [2, 2, 2]);
+        // The parent of the second one is put off, and so is the third one.
+        one.waker().wake();
+        below.raise(|| below.waker().wake());
+        two.raise(|| two.waker().wake());
+        queue.run_all();
+        assert_eq!(polls(), [3, 3, 3]);
+        one.raise(|| one.waker().wake());
+        queue.run_all();
+        assert!(handle.is_finished(), "somebody was put off for ever");
+        for books in [one, two, below] {
+            assert_eq!((books.futures_dropped(), books.outputs_dropped()), (1, 1));
+            books.forget_wakers();
+        }
     });
 }
