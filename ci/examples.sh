@@ -69,6 +69,13 @@ code() { curl -sS --max-time 10 -o /dev/null -w '%{http_code}' "$@"; }
 get "$address/" | grep -q '</html>' || fail "/"
 head -c 1000000 /dev/urandom > "$work/body"
 get --data-binary "@$work/body" "$address/echo" | cmp - "$work/body" || fail "POST /echo"
+# A dump of the tasks shows the one that asks for it, with the line at which it waits meanwhile; unless it has not come to wait.
+line=$(grep -n '// the dump shows this line' examples/http_server/routes.rs | cut -d: -f1)
+shows() { get "$address$1" > "$work/tasks" && grep -q "$2" "$work/tasks"; }
+eventually shows /tasks "task at examples/http_server/routes.rs:$line:" || fail "/tasks: $(cat "$work/tasks")"
+eventually shows /tasks.json "\"file\":\"examples/http_server/routes.rs\",\"line\":$line," ||
+    fail "/tasks.json: $(cat "$work/tasks")"
+get "$address/" | grep -q 'href="/tasks"' || fail "/ has no link to /tasks"
 [[ "$(get "$address/files/a.txt")" == "a file" ]] || fail "/files/a.txt"
 escapes=(/files/../secret.txt /files/%2e%2e/secret.txt /files/..%2fsecret.txt /files/%2e%2e%2fsecret.txt
     /files//etc/passwd /files/./../secret.txt /files/link.txt "/files/a.txt%00")

@@ -9,6 +9,8 @@ have rustup || fail "rustup is missing: see https://rustup.rs"
 packages=()
 want() { have "$1" || packages+=("$2"); }
 want cc build-essential
+want c++ build-essential
+want make build-essential
 want curl curl
 want wrk wrk
 want strace strace

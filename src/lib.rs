@@ -49,11 +49,14 @@
 //! |---|---|
 //! | [`main`](macro@main), [`test`](macro@test), [`Runtime`], [`Builder`], [`Handle`] | starting a runtime |
 //! | [`spawn`], [`task`] | tasks and their handles |
+//! | [`task::lazy`], [`task::Lazy`] | futures in frames of their own: recursion, cheap wakes at any depth |
 //! | [`net`] | TCP |
 //! | [`http`] | an HTTP server on hyper |
 //! | [`time`] | timers |
+//! | [`frame`] | the memory of tasks and boxed futures: the pool, and other allocators |
 //! | [`io`] | the `futures-io` traits and their extensions |
 //! | [`signal`] | ctrl-c |
+//! | [`trace`] | what the tasks of a live runtime wait for |
 //! | [`strand`] | serial executors |
 //! | [`runtime`] | the seams below all of these, for leaf operations of one's own |
 
@@ -64,7 +67,7 @@ pub use tress_net::http;
 pub use tress_net::signal;
 pub use tress_net::socket as net;
 pub use tress_runtime as runtime;
-pub use tress_runtime::{Builder, Handle, Runtime, main, spawn, task, test, time};
+pub use tress_runtime::{Builder, Handle, Runtime, frame, main, spawn, task, test, time, trace};
 pub use tress_strand as strand;
 
 pub mod future {

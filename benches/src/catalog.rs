@@ -2,7 +2,7 @@
 
 use crate::peer::Peer;
 
-/// One workload; its variants are measured and reported one by one.
+/// One workload, or those variants of it that the same peers take part in; its variants are measured and reported one by one.
 #[derive(Debug)]
 pub(crate) struct Workload {
     pub(crate) name: &'static str,
@@ -43,6 +43,13 @@ pub(crate) const PLAIN: &str = "default";
 const RUNTIMES: &[Peer] =
     &[Peer::Tress, Peer::Tokio, Peer::TokioMimalloc, Peer::TokioCurrentThread, Peer::Smol];
 
+/// An await that is ready at once sees the allocator and not the runtime, so tokio on each allocator stands for all.
+const AWAITERS: &[Peer] = &[Peer::Tress, Peer::Tokio, Peer::TokioMimalloc];
+
+const HANDOVERS: &[Peer] = &[Peer::Tress, Peer::Tokio, Peer::Smol];
+
+const ALONE: &[Peer] = &[Peer::Tress];
+
 const SERVERS: &[Peer] =
     &[Peer::Tress, Peer::Tokio, Peer::TokioMimalloc, Peer::TokioCurrentThread, Peer::Smol, Peer::Epoll];
 
@@ -55,6 +62,11 @@ const HTTP_SERVERS: &[Peer] = &[
     Peer::Epoll,
     Peer::Nginx,
 ];
+
+const ALLOCATORS: &[Peer] = &[Peer::Tress, Peer::Glibc, Peer::Jemalloc, Peer::Mimalloc, Peer::Snmalloc];
+
+const ALLOCATORS_AND_LIMIT: &[Peer] =
+    &[Peer::Tress, Peer::Glibc, Peer::Jemalloc, Peer::Mimalloc, Peer::Snmalloc, Peer::FreeList];
 
 const HOSTAGE_SERVERS: &[Peer] = &[Peer::Tress, Peer::Tokio, Peer::Smol];
 
@@ -117,12 +129,76 @@ pub(crate) const WORKLOADS: &[Workload] = &[
         about: "fib 24, a task per node (150,049 of them)",
     },
     Workload {
+        name: "join_handover",
+        variants: &[PLAIN],
+        unit: "ns/op",
+        better: Better::Lower,
+        peers: HANDOVERS,
+        about: "1M (100k when quick) empty tasks, each spawned and joined by a task before the next",
+    },
+    Workload {
+        name: "lazy_call",
+        variants: &["bare", "plain", "lifo", "mix"],
+        unit: "ns/op",
+        better: Better::Lower,
+        peers: AWAITERS,
+        about: "await what is ready at once; bare: no future; plain: an async fn; lifo: that in a frame; mix: frames of 64 B to 2 KiB, 64 live",
+    },
+    Workload {
+        name: "deep_wake",
+        variants: &["1", "1000"],
+        unit: "ns/op",
+        better: Better::Lower,
+        peers: HANDOVERS,
+        about: "wake the leaf of that many frames, each awaited by the one before",
+    },
+    Workload {
+        name: "deep_wake",
+        variants: &["100000"],
+        unit: "ns/op",
+        better: Better::Lower,
+        peers: ALONE,
+        about: "the same so deep that a chain of boxed futures overflows the stack",
+    },
+    Workload {
+        name: "deep_chain",
+        variants: &["build", "complete", "error", "panic", "cancel", "drop"],
+        unit: "ns/level",
+        better: Better::Lower,
+        peers: ALONE,
+        about: "1M frames (panic: 100k when quick), each awaited by the one before, on a stack of 64 KiB",
+    },
+    Workload {
+        name: "deep_chain",
+        variants: &["memory"],
+        unit: "bytes/level",
+        better: Better::Lower,
+        peers: ALONE,
+        about: "resident memory of 1M waiting frames, beyond their futures",
+    },
+    Workload {
         name: "idle_memory",
         variants: &[PLAIN],
         unit: "bytes/task",
         better: Better::Lower,
         peers: RUNTIMES,
         about: "resident memory of 1M (250k when quick) pending tasks with a 64-byte future each",
+    },
+    Workload {
+        name: "frame_alloc",
+        variants: &["lifo", "mix"],
+        unit: "ns/op",
+        better: Better::Lower,
+        peers: ALLOCATORS_AND_LIMIT,
+        about: "a frame allocated and freed; lifo: a tree of calls, 66 frames; mix: random sizes (64 B to 2 KiB) and lifetimes",
+    },
+    Workload {
+        name: "frame_alloc",
+        variants: &["cross"],
+        unit: "ns/op",
+        better: Better::Lower,
+        peers: ALLOCATORS,
+        about: "each of 100M frames (5M when quick) is freed on another thread; fails if memory grows",
     },
     Workload {
         name: "echo",

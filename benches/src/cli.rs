@@ -196,7 +196,7 @@ fn check_gate(gate: Option<Gate>, peers: Option<&[Peer]>, selection: &[Selected]
     }
     for selected in selection {
         if !selected.workload.peers.contains(&gate.against) {
-            let (peer, workload) = (gate.against.name(), selected.workload.name);
+            let (peer, workload) = (gate.against.name(), selected.workload.label(selected.variant));
             return Err(format!(
                 "--against: `{peer}` does not take part in `{workload}` (name others with --only)"
             ));

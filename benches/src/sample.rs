@@ -5,20 +5,29 @@ use std::time::Duration;
 
 use crate::cli::SampleRequest;
 use crate::clock::{Sample, Window};
-use crate::peer::{Peer, Rt, Smol, Tokio, Tress};
+use crate::peer::{Frames, FreeList, Malloc, Peer, Rt, SYSTEM, Smol, Tokio, Tress};
 use crate::{load, workload};
 
 /// Runs the sample and prints `sample VALUE CPU_PER_OP_NS`.
 pub(crate) fn run(request: &SampleRequest) -> ExitCode {
     watchdog(SAMPLE_LIMIT);
     let result = match request.peer {
+        Peer::Tress if request.workload == "deep_chain" => {
+            workload::deep_chain(&request.variant, request.is_quick)
+        }
         _ if load::is_server_workload(&request.workload) => load::sample(request),
+        Peer::Tress if request.workload == "frame_alloc" => frame_alloc(tress::frame::Pool, request),
         Peer::Tress => Tress::start()
             .map_err(|error| format!("tress does not start: {error}"))
             .and_then(|runtime| local(&runtime, request)),
         Peer::Tokio | Peer::TokioMimalloc => local(&Tokio::multi_thread(), request),
         Peer::TokioCurrentThread => local(&Tokio::current_thread(), request),
         Peer::Smol => local(&Smol::start(), request),
+        Peer::Glibc => frame_alloc(SYSTEM, request),
+        Peer::Jemalloc => frame_alloc(Malloc(&tikv_jemallocator::Jemalloc), request),
+        Peer::Mimalloc => frame_alloc(Malloc(&mimalloc::MiMalloc), request),
+        Peer::Snmalloc => frame_alloc(Malloc(&snmalloc_rs::SnMalloc), request),
+        Peer::FreeList => frame_alloc(FreeList, request),
         Peer::Epoll | Peer::Nginx => Err(format!("{} runs no tasks", request.peer.name())),
     };
     match result {
@@ -64,7 +73,30 @@ fn local<R: Rt>(runtime: &R, request: &SampleRequest) -> Result<Sample, String> 
         ("idle_memory", _) => {
             Ok(workload::idle_memory(runtime, if request.is_quick { 250_000 } else { 1_000_000 }))
         }
+        ("join_handover", _) => {
+            Ok(workload::join_handover(runtime, window, if request.is_quick { 100_000 } else { 1_000_000 }))
+        }
+        ("lazy_call", "bare") => Ok(workload::lazy_call_bare(runtime, window)),
+        ("lazy_call", "plain") => Ok(workload::lazy_call_plain(runtime, window)),
+        ("lazy_call", "lifo") => Ok(workload::lazy_call_lifo(runtime, window)),
+        ("lazy_call", "mix") => Ok(workload::lazy_call_mix(runtime, window)),
+        ("deep_wake", levels) => match levels.parse() {
+            Ok(levels) => Ok(workload::deep_wake(runtime, window, levels)),
+            Err(_not_a_number) => Err(format!("`{levels}` is no depth")),
+        },
         (workload, variant) => Err(format!("no workload `{workload}` with a variant `{variant}`")),
+    }
+}
+
+fn frame_alloc<S: Frames>(source: S, request: &SampleRequest) -> Result<Sample, String> {
+    let window = if request.is_quick { QUICK } else { FULL };
+    match (request.workload.as_str(), request.variant.as_str()) {
+        ("frame_alloc", "lifo") => Ok(workload::frame_alloc::lifo(source, window)),
+        ("frame_alloc", "mix") => Ok(workload::frame_alloc::mix(source, window)),
+        ("frame_alloc", "cross") => {
+            workload::frame_alloc::cross(source, if request.is_quick { 5_000_000 } else { 100_000_000 })
+        }
+        (workload, variant) => Err(format!("no workload `{workload}/{variant}` for an allocator")),
     }
 }
 

@@ -4,8 +4,8 @@
 //! cargo run --release --example http_server -- [--addr 127.0.0.1:8080] [--workers N] [--dir DIRECTORY]
 //! ```
 //!
-//! Then open <http://127.0.0.1:8080/>. Other paths: `/plaintext`, `/json`, `/echo` (POST or PUT), `/stats.json`, and
-//! `/files/…` if a directory is given. Ctrl-c finishes the requests in flight and stops.
+//! Then open <http://127.0.0.1:8080/>. Other paths: `/plaintext`, `/json`, `/echo` (POST or PUT), `/stats.json`, `/tasks` and
+//! `/tasks.json` (what every task waits for), and `/files/…` if a directory is given. Ctrl-c finishes the requests in flight and stops.
 
 mod files;
 mod options;

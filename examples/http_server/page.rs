@@ -48,7 +48,8 @@ pub(crate) const HTML: &str = r##"<!doctype html>
 <p>This page comes from the runtime that it is about.</p>
 <dl id="totals"></dl>
 <table><thead><tr><th>worker<th>polls<th>steals<th>parks<th>sockets</thead><tbody id="workers"></tbody></table>
-<p>Also here: <a href="/plaintext">/plaintext</a>, <a href="/json">/json</a>, <a href="/stats.json">/stats.json</a></p>
+<p>Also here: <a href="/plaintext">/plaintext</a>, <a href="/json">/json</a>, <a href="/stats.json">/stats.json</a>,
+<a href="/tasks">/tasks</a>, <a href="/tasks.json">/tasks.json</a></p>
 <noscript><p>The numbers need JavaScript; <a href="/stats.json">/stats.json</a> does not.</p></noscript>
 <script>
   const number = n => n.toLocaleString("en");

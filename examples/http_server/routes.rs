@@ -7,9 +7,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use futures_util::{StreamExt, stream};
+use tress::Handle;
 use tress::http::body::{BodyExt, BoxBody, Bytes, Either, Full, Incoming, StreamBody};
 use tress::http::{HeaderValue, Method, Request, Response, StatusCode, header};
+use tress::task::spawn_blocking;
 use tress::time::timeout;
+use tress::trace::{self, Dump};
 
 use crate::{files, page};
 
@@ -39,7 +42,8 @@ impl Site {
     ) -> Result<Response<Body>, Infallible> {
         self.requests.fetch_add(1, Ordering::Relaxed);
         let path = request.uri().path();
-        let is_known = matches!(path, "/" | "/plaintext" | "/json" | "/stats.json" | "/echo");
+        let is_known =
+            matches!(path, "/" | "/plaintext" | "/json" | "/stats.json" | "/tasks" | "/tasks.json" | "/echo");
         let file = path.strip_prefix("/files/").filter(|_| self.directory.is_some());
         let allowed: &[Method] =
             if path == "/echo" { &[Method::POST, Method::PUT] } else { &[Method::GET, Method::HEAD] };
@@ -59,11 +63,20 @@ impl Site {
             ("/stats.json", ..) => {
                 full("application/json", page::stats(self.started.elapsed(), self.requests()))
             }
+            ("/tasks", ..) => full("text/plain; charset=utf-8", tasks(|dump| dump.to_string()).await),
+            ("/tasks.json", ..) => full("application/json", tasks(|dump| dump.to_json()).await),
             ("/echo", ..) => echo(request.into_body()).await,
             (_, Some(file), Some(directory)) => files::serve(directory, file).await,
             _ => status(StatusCode::NOT_FOUND),
         })
     }
+}
+
+/// What every task waits for. On a thread for what may take long, so that this task is one of those that wait.
+async fn tasks(show: fn(&Dump) -> String) -> String {
+    let handle = Handle::current();
+    let shown = spawn_blocking(move || show(&trace::dump(&handle)));
+    shown.await.unwrap_or_default() // the dump shows this line
 }
 
 /// A short response of this content type.

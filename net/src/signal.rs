@@ -40,6 +40,7 @@ use crate::socket::registered::Registered;
 ///     Ok(())
 /// }
 /// ```
+#[track_caller]
 pub fn ctrl_c() -> CtrlC {
     CtrlC { waiter: Waiter::new(SIGINT).map_err(Some), wait: Wait::new("ctrl-c") }
 }

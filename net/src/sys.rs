@@ -8,6 +8,7 @@ use std::io;
 use std::task::{Context, Poll, ready};
 
 use hyper::rt::ReadBufCursor;
+use tress_runtime::leaf::Wait;
 
 use crate::socket::TcpStream;
 
@@ -15,11 +16,12 @@ use crate::socket::TcpStream;
 pub(crate) fn poll_read_cursor(
     stream: &TcpStream,
     cx: &mut Context<'_>,
+    wait: &mut Wait,
     cursor: &mut ReadBufCursor<'_>,
 ) -> Poll<io::Result<()>> {
     // SAFETY: `poll_recv_uninit` only hands the slice to recv(2), which writes initialised bytes or nothing.
     let buf = unsafe { cursor.as_mut() };
-    let read = ready!(stream.poll_recv_uninit(cx, buf))?;
+    let read = ready!(stream.poll_recv_uninit(cx, wait, buf))?;
     // SAFETY: recv(2) has initialised the first `read` bytes of the buffer, and `read` is at most its length.
     unsafe { cursor.advance(read) };
     Poll::Ready(Ok(()))

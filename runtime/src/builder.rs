@@ -5,6 +5,7 @@ use std::io;
 use std::time::Duration;
 
 use crate::Runtime;
+use crate::frame::AllocatorRef;
 use crate::primitive::sync::PlainArc;
 use crate::scheduler::{Config, Hooks};
 
@@ -34,6 +35,7 @@ pub struct Builder {
     max_blocking_threads: usize,
     keep_alive: Duration,
     shutdown_timeout: Duration,
+    measure_tasks: bool,
     hooks: Hooks,
 }
 
@@ -50,6 +52,7 @@ impl Builder {
             max_blocking_threads: 512,
             keep_alive: Duration::from_secs(10),
             shutdown_timeout: Duration::from_secs(10),
+            measure_tasks: false,
             hooks: Hooks::default(),
         }
     }
@@ -117,6 +120,15 @@ impl Builder {
         self
     }
 
+    /// Whether each task's polls are measured, for [`trace::dump`](crate::trace::dump). The default is no.
+    ///
+    /// It costs two looks at the clock for each poll, and a second, small allocation for each task. Dumps then also say which
+    /// line spawned a task that has no name.
+    pub fn measure_tasks(mut self, measure: bool) -> Self {
+        self.measure_tasks = measure;
+        self
+    }
+
     /// Called by each worker when it starts.
     pub fn on_thread_start(mut self, f: impl Fn() + Send + Sync + 'static) -> Self {
         self.hooks.on_start = Some(PlainArc::new(f));
@@ -138,6 +150,29 @@ impl Builder {
     /// Called by a worker after it has slept. It must not use the runtime.
     pub fn on_thread_unpark(mut self, f: impl Fn() + Send + Sync + 'static) -> Self {
         self.hooks.on_unpark = Some(PlainArc::new(f));
+        self
+    }
+
+    /// Where the frames of the runtime's tasks come from, and what those tasks make in turn: the pool, if not set.
+    ///
+    /// A window that is open when a task is spawned ([`with_allocator`](crate::frame::with_allocator)) wins. When the allocator
+    /// refuses, what is spawned is refused.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    /// use tress_runtime::frame::{Counting, Pool};
+    ///
+    /// let frames = Arc::new(Counting::new(Pool));
+    /// let runtime = tress_runtime::Builder::new().frames(frames.clone()).build()?;
+    /// let task = runtime.spawn(async { tress_runtime::task::lazy(async { 7 }).await });
+    /// assert_eq!(runtime.block_on(task).unwrap(), 7);
+    /// assert_eq!(frames.allocated(), 2);
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    pub fn frames(mut self, allocator: impl Into<AllocatorRef>) -> Self {
+        self.hooks.frames = Some(allocator.into()).filter(|allocator: &AllocatorRef| !allocator.is_pool());
         self
     }
 
@@ -174,6 +209,7 @@ impl Builder {
             max_blocking_threads: self.max_blocking_threads,
             keep_alive: self.keep_alive,
             shutdown_timeout: self.shutdown_timeout,
+            measure_tasks: self.measure_tasks,
         };
         Runtime::start(config, self.hooks, names)
     }
@@ -202,6 +238,7 @@ impl fmt::Debug for Builder {
             .field("event_interval", &self.event_interval)
             .field("max_blocking_threads", &self.max_blocking_threads)
             .field("shutdown_timeout", &self.shutdown_timeout)
+            .field("measure_tasks", &self.measure_tasks)
             .finish_non_exhaustive()
     }
 }

@@ -11,6 +11,7 @@ use std::num::NonZeroUsize;
 use std::ptr::{self, NonNull};
 
 use crate::executor::{ExecutorRef, Reason, Runnable};
+use crate::primitive::coarse;
 use crate::primitive::sync::Arc;
 use crate::primitive::sync::atomic::Ordering;
 use crate::primitive::thread::thread_local;
@@ -35,6 +36,8 @@ thread_local! {
     static LOOP: Cell<*const RunLoop> = const { Cell::new(ptr::null()) };
     /// The entered handles, with the numbers by which their guards find them.
     static ENTERED: RefCell<Vec<(u64, PoolRef)>> = const { RefCell::new(Vec::new()) };
+    /// One more than the number of the last of them; 0 if there is none. Spares most spawns a look at the list.
+    static ENTERED_END: Cell<u64> = const { Cell::new(0) };
     /// The address of the pool to whose threads this one belongs, as a worker or for blocking calls.
     static SERVING: Cell<Option<NonZeroUsize>> = const { Cell::new(None) };
     static NEXT_ENTER: Cell<u64> = const { Cell::new(0) };
@@ -58,6 +61,8 @@ struct Restore(*const RunLoop);
 impl Drop for Restore {
     fn drop(&mut self) {
         LOOP.with(|current| current.set(self.0));
+        // Nobody notes the time here any more; an outer loop does so soon.
+        coarse::forget();
     }
 }
 
@@ -140,7 +145,10 @@ pub(crate) fn is_suspended(pool: &Pool) -> bool {
 pub(crate) fn enter(pool: PoolRef) -> Entered {
     let number = NEXT_ENTER.with(|next| next.replace(next.get() + 1));
     // On a thread whose thread-locals are being dropped this does nothing: what follows finds no current runtime.
-    let _ = ENTERED.try_with(|entered| entered.borrow_mut().push((number, pool)));
+    let _ = ENTERED.try_with(|entered| {
+        entered.borrow_mut().push((number, pool));
+        ENTERED_END.with(|end| end.set(number + 1));
+    });
     Entered { number, _not_send: PhantomData }
 }
 
@@ -150,7 +158,9 @@ impl Drop for Entered {
         let _left = ENTERED.try_with(|entered| {
             let mut entered = entered.borrow_mut();
             let place = entered.iter().rposition(|(number, _)| *number == self.number);
-            place.map(|place| entered.remove(place))
+            let left = place.map(|place| entered.remove(place));
+            ENTERED_END.with(|end| end.set(entered.last().map_or(0, |(number, _)| number + 1)));
+            left
         });
     }
 }
@@ -299,18 +309,18 @@ pub(crate) fn task_completed(executor: &ExecutorRef) {
 pub(crate) fn with_pool<R>(f: impl FnOnce(Option<&PoolRef>) -> R) -> R {
     with_loop(|run_loop| {
         let from = run_loop.map_or(0, |run_loop| run_loop.entered_from);
-        let entered = ENTERED
-            .try_with(|entered| {
-                let entered = entered.borrow();
-                entered.last().filter(|(number, _)| *number >= from).map(|(_, pool)| PoolRef::clone(pool))
-            })
-            .ok()
-            .flatten();
+        let entered = if ENTERED_END.with(Cell::get) > from { last_entered() } else { None };
         match entered {
             Some(pool) => f(Some(&pool)),
             None => f(run_loop.map(|run_loop| &run_loop.pool)),
         }
     })
+}
+
+/// The handle that was entered last, if one is entered.
+fn last_entered() -> Option<PoolRef> {
+    let last = ENTERED.try_with(|entered| entered.borrow().last().map(|(_, pool)| PoolRef::clone(pool)));
+    last.ok().flatten()
 }
 
 /// The worker of `pool` whose reactor and timers suit what is made on this thread.

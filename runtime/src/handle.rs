@@ -3,14 +3,14 @@
 use std::fmt;
 use std::future::Future;
 use std::io;
-use std::panic::{RefUnwindSafe, UnwindSafe};
+use std::panic::{Location, RefUnwindSafe, UnwindSafe};
 
 use crate::blocking::Call;
 use crate::executor::Reason;
 use crate::metrics::RuntimeMetrics;
 use crate::scheduler::PoolRef;
-use crate::task::{self, JoinHandle};
-use crate::{context, scheduler};
+use crate::task::{self, JoinHandle, Particulars, RawTask};
+use crate::{context, frame, scheduler};
 
 /// A handle to a runtime: spawns tasks, from any thread.
 ///
@@ -40,7 +40,10 @@ pub struct EnterGuard {
 
 /// Spawns a task on the current runtime.
 ///
-/// The task starts soon, whether its handle is awaited or not; dropping the handle detaches it.
+/// The task starts soon, whether its handle is awaited or not; dropping the handle detaches it. Its frame comes from the
+/// allocator whose window is open ([`with_allocator`](crate::frame::with_allocator)), else from the runtime's
+/// ([`Builder::frames`](crate::Builder::frames)). If there is none to be had, the future is dropped and the handle gives an error
+/// for which [`is_refused`](crate::task::JoinError::is_refused) holds.
 ///
 /// # Panics
 ///
@@ -65,20 +68,24 @@ where
     F::Output: Send + 'static,
 {
     let mut future = Some(future);
+    let caller = Location::caller();
     let handle = context::with_pool(|pool| {
-        pool.map(|pool| spawn_on(pool, future.take().expect("the closure is called once")))
+        pool.map(|pool| {
+            let future = future.take().expect("the closure is called once");
+            submit(pool, pool.executor(), future, None, caller)
+        })
     });
     handle.expect(NO_RUNTIME)
 }
 
-/// Spawns on a pool.
-#[inline]
-pub(crate) fn spawn_on<F>(pool: &PoolRef, future: F) -> JoinHandle<F::Output>
+/// Spawns on a pool, perhaps with a name.
+#[track_caller]
+pub(crate) fn spawn_named<F>(pool: &PoolRef, future: F, name: Option<&str>) -> JoinHandle<F::Output>
 where
     F: Future + Send + 'static,
     F::Output: Send + 'static,
 {
-    submit(pool, pool.executor(), future)
+    submit(pool, pool.executor(), future, name, Location::caller())
 }
 
 #[inline]
@@ -86,20 +93,61 @@ where
     unsafe_code,
     reason = "the new task's executor is kept by the pool's owner until the task has ended"
 )]
-fn submit<F>(pool: &PoolRef, executor: crate::executor::ExecutorRef, future: F) -> JoinHandle<F::Output>
+fn submit<F>(
+    pool: &PoolRef,
+    executor: crate::executor::ExecutorRef,
+    future: F,
+    name: Option<&str>,
+    spawned_at: &'static Location<'static>,
+) -> JoinHandle<F::Output>
 where
     F: Future + Send + 'static,
     F::Output: Send + 'static,
 {
+    /// A task that is counted, but that an allocator's panic keeps from being made, counts as completed.
+    struct NeverMade(crate::executor::ExecutorRef);
+
+    impl Drop for NeverMade {
+        #[cold]
+        fn drop(&mut self) {
+            context::task_completed(&self.0);
+        }
+    }
+
     context::task_spawned(pool);
     if pool.is_closed() {
         return task::refuse(executor, future);
     }
+    let never_made = NeverMade(executor);
     // SAFETY: a pool is retired only after its tasks have completed, and the bounds allow any thread.
-    let (runnable, handle) = unsafe { task::new(executor, future) };
-    // SAFETY: the caller's reference keeps the pool alive.
-    unsafe { executor.schedule(runnable, Reason::Spawned) };
-    handle
+    let make = || unsafe {
+        task::new(executor, future, |task| {
+            if name.is_some() || pool.config.measure_tasks {
+                annotate(task, name, spawned_at, pool);
+            }
+        })
+    };
+    let made = match &pool.hooks.frames {
+        Some(frames) if !frame::is_window_open() => frame::within(Some(frames), make),
+        _ => make(),
+    };
+    std::mem::forget(never_made);
+    match made {
+        Ok((runnable, handle)) => {
+            // SAFETY: the caller's reference keeps the pool alive.
+            unsafe { executor.schedule(runnable, Reason::Spawned) };
+            handle
+        }
+        Err(future) => task::refuse(executor, future),
+    }
+}
+
+/// Keeps what is known of a new task.
+#[cold]
+#[inline(never)]
+fn annotate(task: RawTask, name: Option<&str>, spawned_at: &'static Location<'static>, pool: &PoolRef) {
+    let is_measured = pool.config.measure_tasks;
+    task.annotate(Particulars { name: name.map(Box::from), spawned_at, is_measured });
 }
 
 // A panic of a task leaves the runtime as it was.
@@ -132,21 +180,24 @@ impl Handle {
     ///
     /// Once the runtime is shut down, the future is dropped and the handle gives an error for which
     /// [`is_refused`](crate::task::JoinError::is_refused) holds.
+    #[track_caller]
     pub fn spawn<F>(&self, future: F) -> JoinHandle<F::Output>
     where
         F: Future + Send + 'static,
         F::Output: Send + 'static,
     {
-        spawn_on(&self.pool, future)
+        submit(&self.pool, self.pool.executor(), future, None, Location::caller())
     }
 
     /// Runs a closure that blocks; see [`spawn_blocking`](crate::task::spawn_blocking).
+    #[track_caller]
     pub fn spawn_blocking<F, R>(&self, f: F) -> JoinHandle<R>
     where
         F: FnOnce() -> R + Send + 'static,
         R: Send + 'static,
     {
-        submit(&self.pool, self.pool.blocking_executor(), Call::new(f, self.clone()))
+        let (executor, call) = (self.pool.blocking_executor(), Call::new(f, self.clone()));
+        submit(&self.pool, executor, call, None, Location::caller())
     }
 
     /// Drives a future on the calling thread; see [`Runtime::block_on`](crate::Runtime::block_on).

@@ -11,6 +11,8 @@ use std::panic::Location;
 use std::task::{Context, Poll, ready};
 
 use crate::coop;
+use crate::primitive::coarse::{self, Moment};
+use crate::trace::collector;
 
 /// One wait of one leaf operation.
 ///
@@ -38,7 +40,8 @@ use crate::coop;
 pub struct Wait {
     what: &'static str,
     location: &'static Location<'static>,
-    pending: bool,
+    /// When an attempt first left it pending.
+    since: Moment,
 }
 
 impl Wait {
@@ -47,7 +50,41 @@ impl Wait {
     #[must_use]
     #[inline]
     pub const fn new(what: &'static str) -> Self {
-        Self { what, location: Location::caller(), pending: false }
+        Self::at(what, Location::caller())
+    }
+
+    /// As [`new`](Self::new), for what another line began.
+    ///
+    /// For functions that wait several times on behalf of their caller, whose line says more than theirs.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::panic::Location;
+    /// use tress_runtime::leaf::Wait;
+    ///
+    /// #[track_caller]
+    /// fn wait_twice() -> [Wait; 2] {
+    ///     let caller = Location::caller();
+    ///     [(); 2].map(|()| Wait::at("one of two", caller))
+    /// }
+    ///
+    /// assert!(wait_twice().iter().all(|wait| wait.location().file() == file!()));
+    /// ```
+    #[must_use]
+    #[inline]
+    pub const fn at(what: &'static str, location: &'static Location<'static>) -> Self {
+        Self { what, location, since: Moment::NEVER }
+    }
+
+    /// A wait that began earlier, if it was pending, and has been kept as that moment.
+    #[inline]
+    pub(crate) const fn resume(
+        what: &'static str,
+        location: &'static Location<'static>,
+        since: Moment,
+    ) -> Self {
+        Self { what, location, since }
     }
 
     /// Makes one attempt, if the task may.
@@ -64,11 +101,14 @@ impl Wait {
         match attempt(cx) {
             Poll::Ready(value) => {
                 unit.made_progress();
-                self.pending = false;
+                self.since = Moment::NEVER;
                 Poll::Ready(value)
             }
             Poll::Pending => {
-                self.pending = true;
+                collector::found(self.what, self.location, self.since);
+                if !self.since.has_come() {
+                    self.since = coarse::now();
+                }
                 Poll::Pending
             }
         }
@@ -86,9 +126,20 @@ impl Wait {
         self.location
     }
 
+    /// Changes the line that is said to have started the wait: for a future that is awaited several times.
+    pub(crate) const fn relocate(&mut self, location: &'static Location<'static>) {
+        self.location = location;
+    }
+
+    /// When an attempt first left it pending.
+    #[inline]
+    pub(crate) const fn since(&self) -> Moment {
+        self.since
+    }
+
     /// Whether the last attempt left the operation pending.
     #[must_use]
     pub const fn is_pending(&self) -> bool {
-        self.pending
+        self.since.has_come()
     }
 }

@@ -14,7 +14,7 @@ mod context;
 mod coop;
 mod error;
 mod executor;
-mod frame;
+pub mod frame;
 mod handle;
 pub mod leaf;
 mod metrics;
@@ -24,6 +24,7 @@ mod runtime;
 mod scheduler;
 pub mod task;
 pub mod time;
+pub mod trace;
 mod tree;
 
 pub use self::builder::Builder;

@@ -81,6 +81,7 @@ impl Runtime {
     }
 
     /// Spawns a task; see [`spawn`](crate::spawn).
+    #[track_caller]
     pub fn spawn<F>(&self, future: F) -> JoinHandle<F::Output>
     where
         F: Future + Send + 'static,
@@ -90,6 +91,7 @@ impl Runtime {
     }
 
     /// Runs a closure that blocks; see [`spawn_blocking`](crate::task::spawn_blocking).
+    #[track_caller]
     pub fn spawn_blocking<F, R>(&self, f: F) -> JoinHandle<R>
     where
         F: FnOnce() -> R + Send + 'static,

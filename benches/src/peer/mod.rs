@@ -1,6 +1,7 @@
 //! The runtimes and servers that are compared, and the two traits through which a workload sees a runtime.
 
 mod epoll;
+mod frames;
 mod nginx;
 mod smol;
 mod tokio;
@@ -12,6 +13,7 @@ use std::process::Command;
 use std::time::Duration;
 
 pub(crate) use self::epoll::EpollServer;
+pub(crate) use self::frames::{Frames, FreeList, Malloc, SYSTEM};
 pub(crate) use self::nginx::{Nginx, nginx_path};
 pub(crate) use self::smol::Smol;
 pub(crate) use self::tokio::Tokio;
@@ -30,10 +32,17 @@ pub(crate) enum Peer {
     Epoll,
     /// nginx, where it is installed.
     Nginx,
+    /// The system's allocator; like those that follow, it takes part in `frame_alloc` only.
+    Glibc,
+    Jemalloc,
+    Mimalloc,
+    Snmalloc,
+    /// A bare thread-local list of free blocks: the limit for an allocator.
+    FreeList,
 }
 
 impl Peer {
-    pub(crate) const ALL: [Self; 7] = [
+    pub(crate) const ALL: [Self; 12] = [
         Self::Tress,
         Self::Tokio,
         Self::TokioMimalloc,
@@ -41,6 +50,11 @@ impl Peer {
         Self::Smol,
         Self::Epoll,
         Self::Nginx,
+        Self::Glibc,
+        Self::Jemalloc,
+        Self::Mimalloc,
+        Self::Snmalloc,
+        Self::FreeList,
     ];
 
     pub(crate) fn name(self) -> &'static str {
@@ -52,6 +66,11 @@ impl Peer {
             Self::Smol => "smol",
             Self::Epoll => "epoll",
             Self::Nginx => "nginx",
+            Self::Glibc => "glibc",
+            Self::Jemalloc => "jemalloc",
+            Self::Mimalloc => "mimalloc",
+            Self::Snmalloc => "snmalloc",
+            Self::FreeList => "free-list",
         }
     }
 
@@ -63,9 +82,9 @@ impl Peer {
         self == Self::Tress
     }
 
-    /// Whether this is a yardstick rather than a runtime: it is never the "best peer".
+    /// Whether this is a yardstick rather than a runtime or an allocator: it is never the "best peer".
     pub(crate) fn is_reference(self) -> bool {
-        matches!(self, Self::Epoll | Self::Nginx)
+        matches!(self, Self::Epoll | Self::Nginx | Self::FreeList)
     }
 
     /// Why this peer cannot run here, if it cannot.
@@ -88,6 +107,9 @@ pub(crate) trait Rt: Clone + Send + Sync + 'static {
     /// A spawned task; awaiting it gives its output.
     type Task<T: Send + 'static>: Future<Output = T> + Send + 'static;
 
+    /// A future in an allocation of its own whose type does not show what is inside, so that it can recurse.
+    type ErasedFrame<T: Send + 'static>: Future<Output = T> + Send + 'static;
+
     fn block_on<F: Future>(&self, future: F) -> F::Output;
 
     /// Keeps a runtime that works only inside `block_on` going without the caller.
@@ -102,6 +124,17 @@ pub(crate) trait Rt: Clone + Send + Sync + 'static {
         F::Output: Send + 'static;
 
     fn spawn_detached<F: Future<Output = ()> + Send + 'static>(future: F);
+
+    /// Puts a future into an allocation of its own, in the way that costs this runtime's users least.
+    fn frame<F>(future: F) -> impl Future<Output = F::Output> + Send
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static;
+
+    fn erased_frame<F>(future: F) -> Self::ErasedFrame<F::Output>
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static;
 
     fn yield_now() -> impl Future<Output = ()> + Send;
 

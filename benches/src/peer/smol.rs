@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::LazyLock;
 use std::time::Duration;
 
@@ -33,6 +34,7 @@ impl Smol {
 
 impl Rt for Smol {
     type Task<T: Send + 'static> = smol::Task<T>;
+    type ErasedFrame<T: Send + 'static> = Pin<Box<dyn Future<Output = T> + Send>>;
 
     fn block_on<F: Future>(&self, future: F) -> F::Output {
         smol::block_on(future)
@@ -52,6 +54,24 @@ impl Rt for Smol {
 
     fn spawn_detached<F: Future<Output = ()> + Send + 'static>(future: F) {
         EXECUTOR.spawn(future).detach();
+    }
+
+    #[inline]
+    fn frame<F>(future: F) -> impl Future<Output = F::Output> + Send
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
+        Box::pin(future)
+    }
+
+    #[inline]
+    fn erased_frame<F>(future: F) -> Self::ErasedFrame<F::Output>
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
+        Box::pin(future)
     }
 
     fn yield_now() -> impl Future<Output = ()> + Send {

@@ -38,6 +38,7 @@ impl Tokio {
 
 impl Rt for Tokio {
     type Task<T: Send + 'static> = Task<T>;
+    type ErasedFrame<T: Send + 'static> = Pin<Box<dyn Future<Output = T> + Send>>;
 
     fn block_on<F: Future>(&self, future: F) -> F::Output {
         self.runtime.block_on(future)
@@ -64,6 +65,24 @@ impl Rt for Tokio {
 
     fn spawn_detached<F: Future<Output = ()> + Send + 'static>(future: F) {
         drop(tokio::spawn(future));
+    }
+
+    #[inline]
+    fn frame<F>(future: F) -> impl Future<Output = F::Output> + Send
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
+        Box::pin(future)
+    }
+
+    #[inline]
+    fn erased_frame<F>(future: F) -> Self::ErasedFrame<F::Output>
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
+        Box::pin(future)
     }
 
     fn yield_now() -> impl Future<Output = ()> + Send {

@@ -8,7 +8,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use tress::net::{TcpListener, TcpStream};
-use tress::task::JoinHandle;
+use tress::task::{JoinHandle, Lazy, lazy};
 use tress::{Builder, Runtime};
 
 use super::{Net, Rt, WORKERS};
@@ -22,10 +22,17 @@ impl Tress {
     pub(crate) fn start() -> io::Result<Self> {
         Builder::new().worker_threads(WORKERS).build().map(|runtime| Self(Arc::new(runtime)))
     }
+
+    /// A runtime whose workers have stacks of this size.
+    pub(crate) fn start_with_stack(len_bytes: usize) -> io::Result<Self> {
+        let builder = Builder::new().worker_threads(WORKERS).thread_stack_size(len_bytes);
+        builder.build().map(|runtime| Self(Arc::new(runtime)))
+    }
 }
 
 impl Rt for Tress {
     type Task<T: Send + 'static> = Task<T>;
+    type ErasedFrame<T: Send + 'static> = Lazy<'static, T>;
 
     fn block_on<F: Future>(&self, future: F) -> F::Output {
         self.0.block_on(future)
@@ -45,6 +52,24 @@ impl Rt for Tress {
 
     fn spawn_detached<F: Future<Output = ()> + Send + 'static>(future: F) {
         drop(tress::spawn(future));
+    }
+
+    #[inline]
+    fn frame<F>(future: F) -> impl Future<Output = F::Output> + Send
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
+        lazy(future)
+    }
+
+    #[inline]
+    fn erased_frame<F>(future: F) -> Lazy<'static, F::Output>
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
+        lazy(future)
     }
 
     fn yield_now() -> impl Future<Output = ()> + Send {

@@ -14,6 +14,7 @@ use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper::server::conn::http1;
 use hyper::service::HttpService;
 use pin_project_lite::pin_project;
+use tress_runtime::leaf::Wait;
 
 use super::deadlines::{DeadlineTimer, Deadlines, HeadTimer};
 use super::live::{Live, Phase};
@@ -58,7 +59,12 @@ where
         live: Live,
     ) -> Self {
         let look = Arc::new(AtomicBool::new(false));
-        let stream = Timed { stream, deadlines: Arc::clone(&deadlines), look: Arc::clone(&look) };
+        let stream = Timed {
+            stream,
+            deadlines: Arc::clone(&deadlines),
+            look: Arc::clone(&look),
+            read: Wait::new("http read"),
+        };
         let http = http.clone().timer(HeadTimer(Arc::clone(&deadlines))).serve_connection(stream, service);
         let timer = DeadlineTimer::new(deadlines);
         Self { http, timer, look, is_told_to_drain: false, is_waker_stored: false, live }
@@ -112,6 +118,8 @@ struct Timed {
     stream: TcpStream,
     deadlines: Arc<Deadlines>,
     look: Arc<AtomicBool>,
+    /// Kept, so that dumps say since when a client has sent nothing.
+    read: Wait,
 }
 
 impl Read for Timed {
@@ -127,7 +135,8 @@ impl Read for Timed {
                 result => return Poll::Ready(result),
             }
         }
-        Pin::new(&mut self.stream).poll_read(cx, cursor)
+        let this = &mut *self;
+        sys::poll_read_cursor(&this.stream, cx, &mut this.read, &mut cursor)
     }
 }
 

@@ -105,7 +105,7 @@ impl Read for TcpStream {
         cx: &mut Context<'_>,
         mut cursor: ReadBufCursor<'_>,
     ) -> Poll<io::Result<()>> {
-        sys::poll_read_cursor(&self, cx, &mut cursor)
+        sys::poll_read_cursor(&self, cx, &mut Wait::new("tcp read"), &mut cursor)
     }
 }
 

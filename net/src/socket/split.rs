@@ -23,8 +23,9 @@ impl ReadHalf<'_> {
     /// # Cancel safety
     ///
     /// Dropping it while it is pending reads nothing.
-    pub async fn read(&self, buf: &mut [u8]) -> io::Result<usize> {
-        self.0.read(buf).await
+    #[track_caller]
+    pub fn read<'a>(&'a self, buf: &'a mut [u8]) -> impl Future<Output = io::Result<usize>> + 'a {
+        self.0.read(buf)
     }
 
     /// As [`TcpStream::read_vectored`].
@@ -36,8 +37,9 @@ impl ReadHalf<'_> {
     /// # Cancel safety
     ///
     /// Dropping it while it is pending reads nothing.
-    pub async fn read_vectored(&self, bufs: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
-        self.0.read_vectored(bufs).await
+    #[track_caller]
+    pub fn read_vectored(&self, bufs: &mut [IoSliceMut<'_>]) -> impl Future<Output = io::Result<usize>> {
+        self.0.read_vectored(bufs)
     }
 
     /// As [`TcpStream::read_exact`].
@@ -49,8 +51,9 @@ impl ReadHalf<'_> {
     /// # Cancel safety
     ///
     /// Dropping it loses what it has read so far.
-    pub async fn read_exact(&self, buf: &mut [u8]) -> io::Result<()> {
-        self.0.read_exact(buf).await
+    #[track_caller]
+    pub fn read_exact<'a>(&'a self, buf: &'a mut [u8]) -> impl Future<Output = io::Result<()>> + 'a {
+        self.0.read_exact(buf)
     }
 
     /// As [`TcpStream::peek`].
@@ -62,8 +65,9 @@ impl ReadHalf<'_> {
     /// # Cancel safety
     ///
     /// Nothing is consumed in any case.
-    pub async fn peek(&self, buf: &mut [u8]) -> io::Result<usize> {
-        self.0.peek(buf).await
+    #[track_caller]
+    pub fn peek<'a>(&'a self, buf: &'a mut [u8]) -> impl Future<Output = io::Result<usize>> + 'a {
+        self.0.peek(buf)
     }
 
     /// As [`TcpStream::readable`].
@@ -75,8 +79,9 @@ impl ReadHalf<'_> {
     /// # Cancel safety
     ///
     /// Dropping it consumes no readiness.
-    pub async fn readable(&self) -> io::Result<()> {
-        self.0.readable().await
+    #[track_caller]
+    pub fn readable(&self) -> impl Future<Output = io::Result<()>> {
+        self.0.readable()
     }
 
     /// As [`TcpStream::try_read`].
@@ -103,8 +108,9 @@ impl WriteHalf<'_> {
     /// # Cancel safety
     ///
     /// Dropping it while it is pending writes nothing.
-    pub async fn write(&self, buf: &[u8]) -> io::Result<usize> {
-        self.0.write(buf).await
+    #[track_caller]
+    pub fn write<'a>(&'a self, buf: &'a [u8]) -> impl Future<Output = io::Result<usize>> + 'a {
+        self.0.write(buf)
     }
 
     /// As [`TcpStream::write_vectored`].
@@ -116,8 +122,9 @@ impl WriteHalf<'_> {
     /// # Cancel safety
     ///
     /// Dropping it while it is pending writes nothing.
-    pub async fn write_vectored(&self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
-        self.0.write_vectored(bufs).await
+    #[track_caller]
+    pub fn write_vectored(&self, bufs: &[IoSlice<'_>]) -> impl Future<Output = io::Result<usize>> {
+        self.0.write_vectored(bufs)
     }
 
     /// As [`TcpStream::write_all`].
@@ -129,8 +136,9 @@ impl WriteHalf<'_> {
     /// # Cancel safety
     ///
     /// Dropping it may leave a part written, and does not say which.
-    pub async fn write_all(&self, buf: &[u8]) -> io::Result<()> {
-        self.0.write_all(buf).await
+    #[track_caller]
+    pub fn write_all<'a>(&'a self, buf: &'a [u8]) -> impl Future<Output = io::Result<()>> + 'a {
+        self.0.write_all(buf)
     }
 
     /// As [`TcpStream::writable`].
@@ -142,8 +150,9 @@ impl WriteHalf<'_> {
     /// # Cancel safety
     ///
     /// Dropping it consumes no readiness.
-    pub async fn writable(&self) -> io::Result<()> {
-        self.0.writable().await
+    #[track_caller]
+    pub fn writable(&self) -> impl Future<Output = io::Result<()>> {
+        self.0.writable()
     }
 
     /// As [`TcpStream::try_write`].

@@ -54,8 +54,9 @@ impl OwnedReadHalf {
     /// # Cancel safety
     ///
     /// Dropping it while it is pending reads nothing.
-    pub async fn read(&self, buf: &mut [u8]) -> io::Result<usize> {
-        self.0.read(buf).await
+    #[track_caller]
+    pub fn read<'a>(&'a self, buf: &'a mut [u8]) -> impl Future<Output = io::Result<usize>> + 'a {
+        self.0.read(buf)
     }
 
     /// As [`TcpStream::read_vectored`].
@@ -67,8 +68,9 @@ impl OwnedReadHalf {
     /// # Cancel safety
     ///
     /// Dropping it while it is pending reads nothing.
-    pub async fn read_vectored(&self, bufs: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
-        self.0.read_vectored(bufs).await
+    #[track_caller]
+    pub fn read_vectored(&self, bufs: &mut [IoSliceMut<'_>]) -> impl Future<Output = io::Result<usize>> {
+        self.0.read_vectored(bufs)
     }
 
     /// As [`TcpStream::read_exact`].
@@ -80,8 +82,9 @@ impl OwnedReadHalf {
     /// # Cancel safety
     ///
     /// Dropping it loses what it has read so far.
-    pub async fn read_exact(&self, buf: &mut [u8]) -> io::Result<()> {
-        self.0.read_exact(buf).await
+    #[track_caller]
+    pub fn read_exact<'a>(&'a self, buf: &'a mut [u8]) -> impl Future<Output = io::Result<()>> + 'a {
+        self.0.read_exact(buf)
     }
 
     /// As [`TcpStream::peek`].
@@ -93,8 +96,9 @@ impl OwnedReadHalf {
     /// # Cancel safety
     ///
     /// Nothing is consumed in any case.
-    pub async fn peek(&self, buf: &mut [u8]) -> io::Result<usize> {
-        self.0.peek(buf).await
+    #[track_caller]
+    pub fn peek<'a>(&'a self, buf: &'a mut [u8]) -> impl Future<Output = io::Result<usize>> + 'a {
+        self.0.peek(buf)
     }
 
     /// As [`TcpStream::readable`].
@@ -106,8 +110,9 @@ impl OwnedReadHalf {
     /// # Cancel safety
     ///
     /// Dropping it consumes no readiness.
-    pub async fn readable(&self) -> io::Result<()> {
-        self.0.readable().await
+    #[track_caller]
+    pub fn readable(&self) -> impl Future<Output = io::Result<()>> {
+        self.0.readable()
     }
 
     /// As [`TcpStream::try_read`].
@@ -144,8 +149,9 @@ impl OwnedWriteHalf {
     /// # Cancel safety
     ///
     /// Dropping it while it is pending writes nothing.
-    pub async fn write(&self, buf: &[u8]) -> io::Result<usize> {
-        self.stream.write(buf).await
+    #[track_caller]
+    pub fn write<'a>(&'a self, buf: &'a [u8]) -> impl Future<Output = io::Result<usize>> + 'a {
+        self.stream.write(buf)
     }
 
     /// As [`TcpStream::write_vectored`].
@@ -157,8 +163,9 @@ impl OwnedWriteHalf {
     /// # Cancel safety
     ///
     /// Dropping it while it is pending writes nothing.
-    pub async fn write_vectored(&self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
-        self.stream.write_vectored(bufs).await
+    #[track_caller]
+    pub fn write_vectored(&self, bufs: &[IoSlice<'_>]) -> impl Future<Output = io::Result<usize>> {
+        self.stream.write_vectored(bufs)
     }
 
     /// As [`TcpStream::write_all`].
@@ -170,8 +177,9 @@ impl OwnedWriteHalf {
     /// # Cancel safety
     ///
     /// Dropping it may leave a part written, and does not say which.
-    pub async fn write_all(&self, buf: &[u8]) -> io::Result<()> {
-        self.stream.write_all(buf).await
+    #[track_caller]
+    pub fn write_all<'a>(&'a self, buf: &'a [u8]) -> impl Future<Output = io::Result<()>> + 'a {
+        self.stream.write_all(buf)
     }
 
     /// As [`TcpStream::writable`].
@@ -183,8 +191,9 @@ impl OwnedWriteHalf {
     /// # Cancel safety
     ///
     /// Dropping it consumes no readiness.
-    pub async fn writable(&self) -> io::Result<()> {
-        self.stream.writable().await
+    #[track_caller]
+    pub fn writable(&self) -> impl Future<Output = io::Result<()>> {
+        self.stream.writable()
     }
 
     /// As [`TcpStream::try_write`].

@@ -1,7 +1,9 @@
 //! A socket that accepts TCP connections.
 
+use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
+use std::panic::Location;
 use std::task::{Context, Poll};
 
 use tress_runtime::leaf::Wait;
@@ -129,20 +131,23 @@ impl TcpListener {
     /// }
     /// # }
     /// ```
-    pub async fn accept(&self) -> io::Result<(TcpStream, SocketAddr)> {
-        let mut backoff = AcceptBackoff::new();
-        loop {
-            let source = self.io.source();
-            let accepted = self.io.registration().io(Direction::Read, "tcp accept", || source.accept()).await;
-            // Registering the new socket can run short of resources too; the connection is then closed.
-            let error = match accepted.and_then(|(stream, peer)| Ok((TcpStream::from_mio(stream)?, peer))) {
-                Ok(accepted) => return Ok(accepted),
-                Err(error) => error,
-            };
-            match backoff.after(&error) {
-                AfterError::Retry => {}
-                AfterError::Pause(pause) => sleep(pause).await,
-                AfterError::Fail => return Err(error),
+    #[track_caller]
+    pub fn accept(&self) -> impl Future<Output = io::Result<(TcpStream, SocketAddr)>> {
+        let caller = Location::caller();
+        async move {
+            let mut backoff = AcceptBackoff::new();
+            loop {
+                let mut wait = Wait::at("tcp accept", caller);
+                // Registering the new socket can run short of resources too; the connection is then closed.
+                let error = match poll_fn(|cx| self.poll_accept_with(cx, &mut wait)).await {
+                    Ok(accepted) => return Ok(accepted),
+                    Err(error) => error,
+                };
+                match backoff.after(&error) {
+                    AfterError::Retry => {}
+                    AfterError::Pause(pause) => sleep(pause).await,
+                    AfterError::Fail => return Err(error),
+                }
             }
         }
     }
@@ -154,12 +159,19 @@ impl TcpListener {
     /// # Errors
     ///
     /// Every error of accept(2).
+    #[track_caller]
     pub fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<io::Result<(TcpStream, SocketAddr)>> {
-        let source = self.io.source();
-        let mut wait = Wait::new("tcp accept");
+        self.poll_accept_with(cx, &mut Wait::new("tcp accept"))
+    }
+
+    fn poll_accept_with(
+        &self,
+        cx: &mut Context<'_>,
+        wait: &mut Wait,
+    ) -> Poll<io::Result<(TcpStream, SocketAddr)>> {
         self.io
             .registration()
-            .poll_io(cx, Direction::Read, &mut wait, || source.accept())
+            .poll_io(cx, Direction::Read, wait, || self.io.source().accept())
             .map(|accepted| accepted.and_then(|(stream, peer)| Ok((TcpStream::from_mio(stream)?, peer))))
     }
 

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::panic::Location;
 use std::time::Duration;
 
 use socket2::{Domain, Protocol, SockAddr, Socket, TcpKeepalive, Type};
@@ -95,12 +96,22 @@ impl TcpSocket {
     /// # Cancel safety
     ///
     /// Dropping it closes the socket.
-    pub async fn connect(self, address: SocketAddr) -> io::Result<TcpStream> {
+    #[track_caller]
+    pub fn connect(self, address: SocketAddr) -> impl Future<Output = io::Result<TcpStream>> {
+        self.connect_at(address, Location::caller())
+    }
+
+    /// Connects on behalf of the line at `caller`.
+    pub(super) async fn connect_at(
+        self,
+        address: SocketAddr,
+        caller: &'static Location<'static>,
+    ) -> io::Result<TcpStream> {
         match self.socket.connect(&SockAddr::from(address)) {
             Err(error) if !is_in_progress(&error) => return Err(error),
             _ => {}
         }
-        TcpStream::connecting(mio::net::TcpStream::from_std(self.socket.into())).await
+        TcpStream::connecting(mio::net::TcpStream::from_std(self.socket.into()), caller).await
     }
 
     /// Listens for connections, of which the kernel keeps up to `backlog` until they are accepted.

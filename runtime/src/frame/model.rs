@@ -1,24 +1,32 @@
-//! Loom models of the frame pool's protocols: remote frees against the owner, its exit and its heap's adoption; carving
+//! Loom models of the frame pool's protocols: remote frees against the owner, its exit and its heap's adoption; carving and giving back
 //! against a scan.
 
 #![expect(unsafe_code, reason = "links free slots through their own memory")]
 
-use std::mem;
+mod arena;
+mod listing;
+
+use std::mem::{self, MaybeUninit};
 use std::ptr::NonNull;
 
 use loom::thread;
 
 use super::carve_limit::CarveLimit;
 use super::parked::Parked;
-use super::remote_free::{Batch, RemoteList};
-use super::slot::Slot;
+use super::remote_free::{self, Batch, RemoteList};
+use super::slot::{ParcelCell, Slot};
 use crate::primitive::cell::UnsafeCell;
 use crate::primitive::sync::Arc;
+
+/// How many addresses a slot of these models has room for: so few that a batch of four has two parcels.
+const CAPACITY: usize = 1;
 
 /// A slot with what its user wrote, so that loom sees a reuse that does not come after the last use.
 #[repr(C)]
 struct Frame {
     slot: Slot,
+    /// Room for the addresses of a parcel.
+    parcel: [ParcelCell; CAPACITY],
     payload: UnsafeCell<u32>,
 }
 
@@ -30,7 +38,8 @@ unsafe impl Send for Owned {}
 
 impl Owned {
     fn new(number: u32) -> Self {
-        let frame = Box::new(Frame { slot: Slot::new(), payload: UnsafeCell::new(number) });
+        let parcel = [(); CAPACITY].map(|()| ParcelCell::new(MaybeUninit::uninit()));
+        let frame = Box::new(Frame { slot: Slot::new(), parcel, payload: UnsafeCell::new(number) });
         Self(NonNull::from(Box::leak(frame)))
     }
 
@@ -69,7 +78,7 @@ impl Heap {
         for frame in frames {
             frame.last_use();
             // SAFETY: the frame is this thread's alone.
-            unsafe { batch.add(frame.0.cast()) };
+            unsafe { batch.add(frame.0.cast(), || CAPACITY) };
         }
         // SAFETY: the frames are the heap's, and the batch ends here.
         unsafe { self.remote.push(batch) };
@@ -80,11 +89,13 @@ impl Heap {
         // Without the pool's look at `is_empty`, which only saves a swap: loom remembers one access of each object, so a pusher's
         // own load would hide this one, and loom would not try what happens when the push comes first.
         let mut next = self.remote.take();
-        while let Some(slot) = NonNull::new(next) {
+        while let Some(parcel) = NonNull::new(next) {
+            let sort_one = |slot| {
+                // SAFETY: loom checks that there is one owner.
+                self.home.with_mut(|home| unsafe { (*home).push(Owned::reuse(slot)) });
+            };
             // SAFETY: what was taken is the owner's alone.
-            next = unsafe { Slot::next(slot) };
-            // SAFETY: loom checks that there is one owner.
-            self.home.with_mut(|home| unsafe { (*home).push(Owned::reuse(slot)) });
+            next = unsafe { remote_free::open(parcel, sort_one) };
         }
     }
 
@@ -114,7 +125,7 @@ impl Shared {
 fn remote_frees_come_home_once_and_whole() {
     loom::model(|| {
         let heap = Arc::new(Heap::new());
-        let pushers: Vec<_> = [vec![1, 2], vec![3]]
+        let pushers: Vec<_> = [vec![1, 2, 3, 4], vec![5]]
             .into_iter()
             .map(|numbers| {
                 let frames: Vec<_> = numbers.into_iter().map(Owned::new).collect();
@@ -131,8 +142,8 @@ fn remote_frees_come_home_once_and_whole() {
             pusher.join().expect("a pusher does not panic");
         }
         heap.sort();
-        assert_eq!(heap.homed(), [101, 102, 103]);
-        assert_eq!(heap.remote.pushed(), 3);
+        assert_eq!(heap.homed(), [101, 102, 103, 104, 105]);
+        assert_eq!(heap.remote.pushed(), 5);
     });
 }
 
@@ -150,11 +161,11 @@ fn a_head_that_left_and_came_back_does_no_harm() {
             thread::spawn(move || heap.free_remotely(frames))
         };
         let mut taken = NonNull::new(heap.remote.take());
-        while let Some(slot) = taken {
-            // SAFETY: what was taken is the owner's alone.
-            taken = NonNull::new(unsafe { Slot::next(slot) });
+        while let Some(parcel) = taken {
             // The owner hands it out, and its user frees it remotely: here, for the same list.
-            heap.free_remotely(vec![Owned(slot.cast())]);
+            let free_again = |slot: NonNull<Slot>| heap.free_remotely(vec![Owned(slot.cast())]);
+            // SAFETY: what was taken is the owner's alone.
+            taken = NonNull::new(unsafe { remote_free::open(parcel, free_again) });
         }
         other.join().expect("a pusher does not panic");
         again.join().expect("a pusher does not panic");

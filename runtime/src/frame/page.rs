@@ -2,21 +2,25 @@
 
 #![expect(unsafe_code, reason = "finds headers by masking addresses, and carves memory into slots")]
 
+use std::cell::Cell;
 use std::num::NonZero;
 use std::ptr::NonNull;
 
 use super::Kind;
 use super::carve_limit::CarveLimit;
+use super::chain::Chain;
 use super::heap::Heap;
+use super::listing::{Links, Listed};
+use super::page_list::BinLinks;
 use super::size_class::{MAX_BYTES, SizeClass};
 use super::slot::Slot;
 
-/// A page, known by its header. It exists for as long as the process does.
+/// A page, known by its header. It exists until its owner, who has all of its slots then, retires it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Page(NonNull<Header>);
 
-/// What every thread may read of a page. All but the limit is written once, before the page's first slot is handed out
-/// and before the page is in a list: whoever has a slot, or found the page in the list, sees it.
+/// What is known of a page. The first part is written once, before the page's first slot is handed out and before the page is
+/// in a list: whoever has a slot, or found the page in the list, sees it.
 #[derive(Debug)]
 #[repr(C, align(64))]
 pub(super) struct Header {
@@ -27,28 +31,53 @@ pub(super) struct Header {
     pub(super) kind: Kind,
     pub(super) class: SizeClass,
     slot_bytes: u32,
-    /// The page of this kind made before this one.
-    pub(super) next: Option<Page>,
-    limit: Line<CarveLimit>,
+    /// Of a page of tasks: belongs to the locks of the list that scans walk.
+    links: Links<Page>,
+    owned: Line<Owned>,
 }
 
-/// The limit is written while the page fills, the rest is read on every free: they share no cache line.
+/// What the owner writes while the page is used. All but the limit is its alone.
+#[derive(Debug)]
+struct Owned {
+    limit: CarveLimit,
+    /// How many slots were carved.
+    carved: Cell<u32>,
+    /// Free slots that are in no other list.
+    free: Cell<Chain>,
+    /// The page's place among those of its bin with free slots; it is there while `free` is not empty.
+    bin: BinLinks,
+}
+
+/// The owner's part is written while the rest is read on every free: they share no cache line.
 #[derive(Debug)]
 #[repr(align(64))]
 struct Line<T>(T);
+
+/// What [`Page::put`] came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[must_use]
+pub(super) enum Put {
+    /// It is the page's only free slot: the page has to be put into its bin's list.
+    First,
+    /// The page has more of them.
+    Another,
+    /// Every slot of the page is free, and it was in its bin's list before.
+    Last,
+    /// Every slot of the page is free, which is one.
+    Only,
+}
 
 impl Page {
     /// Makes a page of raw memory.
     ///
     /// # Safety
     ///
-    /// `base` has [`PAGE_BYTES`] of memory, aligned to as much, that nobody else uses and that is never freed.
+    /// `base` has [`PAGE_BYTES`] of memory, aligned to as much, that nobody else uses until the page is retired.
     pub(super) unsafe fn new(
         base: NonNull<u8>,
         owner: (NonNull<Heap>, u8),
         kind: Kind,
         class: SizeClass,
-        next: Option<Page>,
     ) -> Self {
         let header = header_of(base);
         let value = Header {
@@ -57,12 +86,22 @@ impl Page {
             kind,
             class,
             slot_bytes: u32::try_from(class.slot_bytes()).expect("slots are smaller than pages"),
-            next,
-            limit: Line(CarveLimit::new(first_slot(header, class))),
+            links: Links::new(),
+            owned: Line(Owned {
+                limit: CarveLimit::new(first_slot(header, class)),
+                carved: Cell::new(0),
+                free: Cell::new(Chain::EMPTY),
+                bin: BinLinks::new(),
+            }),
         };
         // SAFETY: the header's place lies inside the page, which is the caller's, and is aligned.
         unsafe { header.write(value) };
         Self(header)
+    }
+
+    /// Where the page's memory begins.
+    pub(super) fn base(self) -> NonNull<u8> {
+        self.0.cast::<u8>().map_addr(base)
     }
 
     /// The page that a slot lies in.
@@ -78,8 +117,14 @@ impl Page {
     /// The page's header.
     #[inline(always)]
     pub(super) fn header(&self) -> &Header {
-        // SAFETY: a `Page` is made around a header that was written, in memory that stays, and it is shared from then on.
+        // SAFETY: a `Page` is made around a header that was written, and is used by who keeps the page from being retired: as the user of
+        // a slot, as a scan, or as the owner.
         unsafe { self.0.as_ref() }
+    }
+
+    /// How many addresses a free slot of the page has room for.
+    pub(super) fn parcel_capacity(self) -> usize {
+        Slot::parcel_capacity(self.header().slot_bytes as usize)
     }
 
     /// Cuts the next slot off the untouched part and initialises its first words; `None` if the page is full.
@@ -89,7 +134,8 @@ impl Page {
     /// The caller is the owner.
     pub(super) unsafe fn carve(self) -> Option<NonNull<Slot>> {
         let header = self.header();
-        let start = header.limit.0.owned();
+        let owned = &header.owned.0;
+        let start = owned.limit.owned();
         let end = start + header.slot_bytes as usize;
         if end > PAGE_BYTES {
             return None;
@@ -97,15 +143,61 @@ impl Page {
         let slot = self.at(start).cast::<Slot>();
         // SAFETY: the slot lies in the untouched part of the page, which is the owner's, and is aligned for its words.
         unsafe { slot.write(Slot::new()) };
-        header.limit.0.raise(end);
+        owned.carved.set(owned.carved.get() + 1);
+        owned.limit.raise(end);
         Some(slot)
+    }
+
+    /// Puts a slot among the page's own free ones.
+    ///
+    /// # Safety
+    ///
+    /// The slot lies in the page, is free, and the caller, the page's owner, alone has it.
+    pub(super) unsafe fn put(self, slot: NonNull<Slot>) -> Put {
+        let owned = &self.header().owned.0;
+        let rest = owned.free.get();
+        // SAFETY: the caller alone has the slot.
+        unsafe { Slot::set_rest(slot, rest) };
+        let len = rest.len() + 1;
+        owned.free.set(Chain::new(slot.as_ptr(), len));
+        match (len == 1, len == owned.carved.get() as usize) {
+            (true, false) => Put::First,
+            (false, false) => Put::Another,
+            (false, true) => Put::Last,
+            (true, true) => Put::Only,
+        }
+    }
+
+    /// Takes the page's own free slots.
+    ///
+    /// # Safety
+    ///
+    /// The caller is the owner.
+    pub(super) unsafe fn take(self) -> Chain {
+        self.header().owned.0.free.replace(Chain::EMPTY)
+    }
+
+    /// Whether the owner has every slot of the page, and all of them are in the page.
+    pub(super) fn is_free(self) -> bool {
+        let owned = &self.header().owned.0;
+        owned.free.get().len() == owned.carved.get() as usize
+    }
+
+    /// How many slots were carved.
+    pub(super) fn carved(self) -> usize {
+        self.header().owned.0.carved.get() as usize
+    }
+
+    /// The page's place in its bin's list. For the owner.
+    pub(super) fn bin_links(&self) -> &BinLinks {
+        &self.header().owned.0.bin
     }
 
     /// Calls `f` with every slot carved so far. Any thread.
     pub(super) fn for_each_slot(self, f: &mut dyn FnMut(NonNull<u8>)) {
         let header = self.header();
         let slot_bytes = header.slot_bytes as usize;
-        let limit = header.limit.0.observe();
+        let limit = header.owned.0.limit.observe();
         for start in (first_slot(self.0, header.class)..limit).step_by(slot_bytes) {
             f(self.at(start));
         }
@@ -115,6 +207,12 @@ impl Page {
     fn at(self, offset_bytes: usize) -> NonNull<u8> {
         // Neither side can be 0: the page's base is not.
         self.0.cast::<u8>().map_addr(|address| base(address) | offset_bytes)
+    }
+}
+
+impl Listed for Page {
+    fn links(&self) -> &Links<Self> {
+        &self.header().links
     }
 }
 
@@ -133,7 +231,8 @@ fn header_of(address: NonNull<u8>) -> NonNull<Header> {
 
 #[inline(always)]
 fn base(address: NonZero<usize>) -> NonZero<usize> {
-    NonZero::new(address.get() & !OFFSET_MASK).expect("no page lies at address 0")
+    // SAFETY: no allocation begins at address 0, and so no page does.
+    unsafe { NonZero::new_unchecked(address.get() & !OFFSET_MASK) }
 }
 
 /// The offset of a page's first slot.

@@ -5,23 +5,26 @@
 use std::alloc::Layout;
 use std::cell::Cell;
 use std::ptr::{self, NonNull};
+use std::time::Duration;
 
 use super::heap::{self, Heap, LANES};
-use super::page::Page;
+use super::page::{PAGE_BYTES, Page};
 use super::remote_free::Batch;
 use super::size_class::SizeClass;
 use super::slot::Slot;
-use super::{Kind, Stats, big, segment};
+use super::stats::Stats;
+use super::{Kind, big, segment, task_list};
 
-/// [`frame::alloc`](super::alloc). Inlined, since the class of a layout known at compile time is a constant.
+/// [`frame::try_alloc`](super::try_alloc). Inlined, since the class of a layout known at compile time is a constant.
 #[inline(always)]
-pub(super) fn alloc(layout: Layout, kind: Kind) -> NonNull<u8> {
+pub(super) fn try_alloc(layout: Layout, kind: Kind) -> Option<NonNull<u8>> {
     let Some(class) = SizeClass::of(layout) else { return big::alloc(layout, kind) };
-    LOCAL.with(|local| match NonNull::new(local.heap.get()) {
-        // SAFETY: this thread owns the heap that its `heap` names, and heaps are never freed.
-        Some(heap) => unsafe { heap.as_ref() }.alloc(class, kind).cast(),
-        None => local.alloc_without_heap(class, kind).cast(),
-    })
+    let slot = match NonNull::new(HEAP.get()) {
+        // SAFETY: this thread owns the heap, and heaps are never freed.
+        Some(heap) => unsafe { heap.as_ref() }.alloc(class, kind),
+        None => alloc_without_heap(class, kind),
+    };
+    slot.map(NonNull::cast)
 }
 
 /// [`frame::free`](super::free).
@@ -39,44 +42,85 @@ pub(super) unsafe fn free(ptr: NonNull<u8>, layout: Layout, kind: Kind) {
     let page = unsafe { Page::of(ptr) };
     let owner = page.header().owner;
     let slot = ptr.cast::<Slot>();
-    LOCAL.with(|local| {
-        if ptr::eq(local.heap.get(), owner.as_ptr()) {
-            // SAFETY: this thread owns the heap that its `heap` names, and heaps are never freed.
-            let heap = unsafe { owner.as_ref() };
-            // SAFETY: `alloc` took the slot from a page of this class and kind, and the caller gives it up.
-            unsafe { heap.free(slot, class, kind) };
-        } else {
-            // SAFETY: the caller gives the slot up.
-            unsafe { local.free_remotely(slot, page) };
-        }
-    });
+    if ptr::eq(HEAP.get(), owner.as_ptr()) {
+        // SAFETY: this thread owns the heap, and heaps are never freed.
+        let heap = unsafe { owner.as_ref() };
+        // SAFETY: `alloc` took the slot from a page of this class and kind, and the caller gives it up.
+        unsafe { heap.free(slot, class, kind) };
+    } else {
+        // SAFETY: the caller gives the slot up.
+        unsafe { free_remotely(slot, page) };
+    }
 }
 
 /// [`frame::flush`](super::flush).
 pub(super) fn flush() {
     LOCAL.with(Local::flush);
+    if let Some(heap) = NonNull::new(HEAP.get()) {
+        // SAFETY: this thread owns the heap, and heaps are never freed.
+        unsafe { heap.as_ref() }.settle();
+    }
+}
+
+/// [`frame::rest`](super::rest).
+pub(super) fn rest() -> Option<Duration> {
+    flush();
+    segment::rest()
+}
+
+/// [`frame::trim`](super::trim).
+pub(super) fn trim() {
+    LOCAL.with(Local::flush);
+    if let Some(heap) = NonNull::new(HEAP.get()) {
+        // SAFETY: this thread owns the heap, and heaps are never freed.
+        unsafe { heap.as_ref() }.give_back();
+    }
+    segment::purge_bank();
 }
 
 /// [`frame::for_each_task_slot`](super::for_each_task_slot).
 pub(super) fn for_each_task_slot(f: &mut dyn FnMut(NonNull<u8>)) {
-    segment::for_each_page(Kind::Task, &mut |page| page.for_each_slot(f));
-    big::for_each_task_slot(f);
+    segment::for_each_task_page(&mut |page| page.for_each_slot(f));
+    task_list::for_each_slot(f);
 }
 
 /// [`frame::stats`](super::stats).
 pub(super) fn stats() -> Stats {
-    let mut stats = heap::stats();
+    let mut stats = Stats::new();
+    heap::add_stats(&mut stats);
     stats.big = big::live();
-    stats.live += stats.big;
-    stats.pages = segment::page_count();
+    (stats.pages, stats.spare_pages) = segment::page_counts();
+    stats.page_bytes = PAGE_BYTES;
+    stats.finish();
     stats
 }
 
-/// What a thread has of the pool. Without a destructor, so that reaching it costs nothing; [`Exit`] is its destructor.
+#[cold]
+#[inline(never)]
+fn alloc_without_heap(class: SizeClass, kind: Kind) -> Option<NonNull<Slot>> {
+    let heap = heap::acquire()?;
+    // SAFETY: this thread owns the heap now, and heaps are never freed.
+    let slot = unsafe { heap.as_ref() }.alloc(class, kind);
+    if LOCAL.with(Local::arm) {
+        HEAP.set(heap.as_ptr());
+    } else {
+        heap::release(heap);
+    }
+    slot
+}
+
+/// # Safety
+///
+/// The slot lies in the page, is free, and the caller gives it up. This thread does not own the page's heap.
+#[inline(never)]
+unsafe fn free_remotely(slot: NonNull<Slot>, page: Page) {
+    // SAFETY: the caller's promise.
+    LOCAL.with(|local| unsafe { local.free_remotely(slot, page) });
+}
+
+/// What a thread has of the pool besides its heap. Without a destructor, so that reaching it costs nothing; [`Exit`] is its destructor.
 #[derive(Debug)]
 struct Local {
-    /// The heap that this thread owns, or null.
-    heap: Cell<*mut Heap>,
     phase: Cell<Phase>,
     lanes: [Lane; LANES],
 }
@@ -101,24 +145,9 @@ struct Lane {
 }
 
 impl Local {
-    #[cold]
-    #[inline(never)]
-    fn alloc_without_heap(&self, class: SizeClass, kind: Kind) -> NonNull<Slot> {
-        let heap = heap::acquire();
-        // SAFETY: this thread owns the heap now, and heaps are never freed.
-        let slot = unsafe { heap.as_ref() }.alloc(class, kind);
-        if self.arm() {
-            self.heap.set(heap.as_ptr());
-        } else {
-            heap::release(heap);
-        }
-        slot
-    }
-
     /// # Safety
     ///
     /// The slot lies in the page, is free, and the caller gives it up. This thread does not own the page's heap.
-    #[inline(never)]
     unsafe fn free_remotely(&self, slot: NonNull<Slot>, page: Page) {
         let header = page.header();
         let lane = &self.lanes[header.owner_lane as usize % LANES];
@@ -127,8 +156,8 @@ impl Local {
             lane.owner.set(header.owner.as_ptr());
         }
         let mut batch = lane.batch.get();
-        // SAFETY: the caller gives the slot up.
-        unsafe { batch.add(slot) };
+        // SAFETY: the caller gives the slot up, and its page knows how large it is.
+        unsafe { batch.add(slot, || page.parcel_capacity()) };
         lane.batch.set(batch);
         if batch.len() >= BATCH_LIMIT || (batch.len() == 1 && !self.arm()) {
             lane.flush();
@@ -174,17 +203,20 @@ impl Drop for Exit {
         LOCAL.with(|local| {
             local.phase.set(Phase::Exited);
             local.flush();
-            if let Some(heap) = NonNull::new(local.heap.replace(ptr::null_mut())) {
-                heap::release(heap);
-            }
         });
+        if let Some(heap) = NonNull::new(HEAP.replace(ptr::null_mut())) {
+            // SAFETY: this thread owned the heap until here, and heaps are never freed.
+            unsafe { heap.as_ref() }.give_back();
+            heap::release(heap);
+        }
     }
 }
 
 thread_local! {
+    /// The heap that this thread owns, or null. By itself, for the shortest way to it.
+    static HEAP: Cell<*mut Heap> = const { Cell::new(ptr::null_mut()) };
     static LOCAL: Local = const {
         Local {
-            heap: Cell::new(ptr::null_mut()),
             phase: Cell::new(Phase::Fresh),
             lanes: [const { Lane::new() }; LANES],
         }

@@ -21,11 +21,11 @@ use crate::primitive::sync::atomic::AtomicUsize;
 /// Stands behind the memory that the user gets; `None` once that has been freed.
 type Trailer = Option<Track<()>>;
 
-pub(super) fn alloc(layout: Layout, kind: Kind) -> NonNull<u8> {
+pub(super) fn try_alloc(layout: Layout, kind: Kind) -> Option<NonNull<u8>> {
     let (whole, offset_bytes) = with_trailer(layout);
     // SAFETY: the size is not 0.
     let ptr = unsafe { std::alloc::alloc(whole) };
-    let ptr = NonNull::new(ptr).unwrap_or_else(|| std::alloc::handle_alloc_error(whole));
+    let ptr = NonNull::new(ptr)?;
     // SAFETY: the layout has room for the trailer there.
     let trailer = unsafe { ptr.add(offset_bytes) };
     // SAFETY: as above.
@@ -34,7 +34,7 @@ pub(super) fn alloc(layout: Layout, kind: Kind) -> NonNull<u8> {
         // SAFETY: whoever allocates for a task has the word first.
         unsafe { ptr.cast::<AtomicUsize>().write(AtomicUsize::new(0)) };
     }
-    ptr
+    Some(ptr)
 }
 
 /// # Safety
@@ -75,10 +75,16 @@ fn quarantine(ptr: NonNull<u8>, layout: Layout) {
 
 pub(super) fn flush() {}
 
+pub(super) fn rest() -> Option<std::time::Duration> {
+    None
+}
+
+pub(super) fn trim() {}
+
 pub(super) fn for_each_task_slot(_f: &mut dyn FnMut(NonNull<u8>)) {}
 
 pub(super) fn stats() -> Stats {
-    Stats::default()
+    Stats::new()
 }
 
 /// The layout of what is allocated, and where the trailer is in it.
@@ -88,3 +94,33 @@ fn with_trailer(layout: Layout) -> (Layout, usize) {
 
 /// More than the frames of one model.
 const QUARANTINE_LEN: usize = 16;
+
+/// Models make no frames in windows of foreign allocators.
+pub(super) mod foreign {
+    use std::alloc::Layout;
+    use std::ptr::NonNull;
+
+    use super::super::{AllocError, AllocatorRef, Kind};
+
+    pub(in super::super) fn alloc(
+        _maker: &AllocatorRef,
+        _layout: Layout,
+        _kind: Kind,
+    ) -> Result<NonNull<u8>, AllocError> {
+        Err(AllocError)
+    }
+
+    /// # Safety
+    ///
+    /// None: there is no frame to call it with.
+    pub(in super::super) unsafe fn free(_slot: NonNull<u8>, _layout: Layout, _kind: Kind) {
+        unreachable!("`alloc` makes none")
+    }
+
+    /// # Safety
+    ///
+    /// None: there is no frame to call it with.
+    pub(in super::super) unsafe fn maker<'a>(_slot: NonNull<u8>, _layout: Layout) -> &'a AllocatorRef {
+        unreachable!("`alloc` makes none")
+    }
+}

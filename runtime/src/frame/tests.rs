@@ -2,6 +2,8 @@
 
 #![expect(unsafe_code, reason = "uses memory that it allocates")]
 
+mod allocators;
+mod give_back;
 mod stress;
 
 use std::alloc::Layout;
@@ -11,7 +13,7 @@ use std::ptr::NonNull;
 use std::sync::mpsc;
 use std::thread;
 
-use super::size_class::{MAX_BYTES, SizeClass};
+use super::size_class::{MAX_ALIGN, MAX_BYTES, SizeClass};
 use super::*;
 use crate::primitive::sync::atomic::{AtomicUsize, Ordering};
 
@@ -87,6 +89,12 @@ fn assert_reused(layout: Layout, kind: Kind, mut awaited: HashSet<NonNull<u8>>) 
     }
 }
 
+/// Splits off a frame of each page, which keep the pages from being retired.
+fn one_of_each_page(frames: Vec<Frame>) -> (Vec<Frame>, Vec<Frame>) {
+    let mut pages = HashSet::new();
+    frames.into_iter().partition(|frame| pages.insert(frame.ptr.addr().get() / page::PAGE_BYTES))
+}
+
 /// Whether frames come from pages in this build.
 const POOLED: bool = cfg!(not(tress_sanitize));
 
@@ -100,8 +108,10 @@ fn classes_fit_and_honour_alignment() {
     assert!(bytes.is_sorted());
     assert_eq!(bytes.last(), Some(&MAX_BYTES));
     for size in 0..=MAX_BYTES {
-        for shift in 0..=12 {
-            let class = SizeClass::of(layout(size, 1 << shift)).expect("small enough for a class");
+        for shift in 0..=MAX_ALIGN.ilog2() {
+            let Some(class) = SizeClass::of(layout(size, 1 << shift)) else {
+                panic!("{size} at {shift} is small enough for a class");
+            };
             assert!(class.slot_bytes() >= size);
             assert!(class.alignment() >= 1 << shift);
             if shift <= 4 {
@@ -112,7 +122,7 @@ fn classes_fit_and_honour_alignment() {
         }
     }
     assert_eq!(SizeClass::of(layout(MAX_BYTES + 1, 1)), None);
-    assert_eq!(SizeClass::of(layout(1, 2 * MAX_BYTES)), None);
+    assert_eq!(SizeClass::of(layout(1, 2 * MAX_ALIGN)), None);
 }
 
 #[test]
@@ -169,11 +179,13 @@ fn remote_frees_come_home() {
     if !POOLED {
         return;
     }
-    let frames: Vec<_> = (0..1000).map(|n| Frame::new(layout(3000, 8), Kind::Task, n as u8)).collect();
+    let frames = (0..1000).map(|n| Frame::new(layout(3000, 8), Kind::Task, n as u8)).collect();
+    let (kept, frames) = one_of_each_page(frames);
     let before: HashSet<_> = frames.iter().map(|frame| frame.ptr).collect();
     // The thread's exit flushes what is left in its batch.
     thread::spawn(move || drop(frames)).join().expect("frames are intact");
     assert_reused(layout(3000, 8), Kind::Task, before);
+    drop(kept);
 }
 
 #[test]
@@ -225,10 +237,24 @@ fn a_burst_is_reused() {
     if !POOLED {
         return;
     }
-    let burst: Vec<_> = (0..2000).map(|_| Frame::new(layout(3300, 8), Kind::Raw, 1)).collect();
+    // More than the warm chain takes, and less than what is set aside before slots return to their pages.
+    let burst: Vec<_> = (0..50).map(|_| Frame::new(layout(3300, 8), Kind::Raw, 1)).collect();
     let ptrs = burst.iter().map(|frame| frame.ptr).collect();
     drop(burst);
     assert_reused(layout(3300, 8), Kind::Raw, ptrs);
+}
+
+#[test]
+fn what_returned_to_its_page_is_reused() {
+    if !POOLED {
+        return;
+    }
+    let burst: Vec<_> = (0..2000).map(|_| Frame::new(layout(3300, 8), Kind::Raw, 1)).collect();
+    let (kept, burst) = one_of_each_page(burst);
+    let ptrs = burst.iter().map(|frame| frame.ptr).collect();
+    drop(burst);
+    assert_reused(layout(3300, 8), Kind::Raw, ptrs);
+    drop(kept);
 }
 
 #[test]

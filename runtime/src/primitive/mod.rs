@@ -5,6 +5,7 @@
 
 pub(crate) mod cell;
 pub(crate) mod clock;
+pub(crate) mod coarse;
 pub(crate) mod deque;
 pub(crate) mod epoch;
 #[cfg(all(test, tress_loom))]

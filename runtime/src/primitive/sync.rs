@@ -12,6 +12,10 @@ pub(crate) use plain::Arc;
 #[expect(clippy::disallowed_types, reason = "this is the alias that the lint points to")]
 pub(crate) type PlainArc<T> = std::sync::Arc<T>;
 
+/// Std's `AtomicUsize`, also under loom: for counters that publish nothing and can be in a constant.
+#[expect(clippy::disallowed_types, reason = "this is the alias that the lint points to")]
+pub(crate) type PlainAtomicUsize = std::sync::atomic::AtomicUsize;
+
 pub(crate) mod atomic {
     //! Atomic integers and fences.
     #[cfg(not(tress_loom))]

@@ -4,6 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::containment::contain_panic;
+use crate::frame::AllocatorRef;
 use crate::primitive::sync::PlainArc;
 
 /// A function that the pool calls at some moment of a thread's life.
@@ -22,15 +23,18 @@ pub(crate) struct Config {
     pub(crate) max_blocking_threads: usize,
     pub(crate) keep_alive: Duration,
     pub(crate) shutdown_timeout: Duration,
+    pub(crate) measure_tasks: bool,
 }
 
-/// What the user wants called.
+/// What is the user's own: functions to be called, and where frames come from.
 #[derive(Clone, Default)]
 pub(crate) struct Hooks {
     pub(crate) on_start: Option<Hook>,
     pub(crate) on_stop: Option<Hook>,
     pub(crate) on_park: Option<Hook>,
     pub(crate) on_unpark: Option<Hook>,
+    /// Where the runtime's frames come from; `None` is the pool.
+    pub(crate) frames: Option<AllocatorRef>,
 }
 
 impl Hooks {

@@ -10,6 +10,7 @@ use super::guest_root::{Driven, RootHandle};
 use super::local::Local;
 use super::pool::PoolRef;
 use crate::executor::Runnable;
+use crate::frame::AllocatorRef;
 use crate::primitive::deque::Worker as Deque;
 use crate::primitive::sync::atomic::Ordering;
 use crate::{context, coop, frame};
@@ -17,31 +18,42 @@ use crate::{context, coop, frame};
 /// Drives a future on the calling thread, and runs tasks of the pool while it waits.
 pub(crate) fn block_on<F: Future>(pool: &PoolRef, future: F) -> F::Output {
     let root = RootHandle::new();
+    // Tasks that run here have windows of their own; the future has the one that is open now, or the runtime's.
+    let frames = frame::open_window().or_else(|| pool.hooks.frames.clone());
     // The run loop deals out budgets; whoever called gets back what it had.
     let _budget = coop::enter(None);
     let queue = pool.guest_queues.lock().pop();
     match queue {
         Some((index, queue)) => {
             let seat = Seat::take(pool, index, queue);
-            context::run_as_worker(&seat.0, || seat.0.run_guest(&root, future))
+            context::run_as_worker(&seat.0, || {
+                frame::within(None, || seat.0.run_guest(&root, frames.as_ref(), future))
+            })
         }
-        None => context::run_without_queue(pool, || run_standing(&root, future)),
+        None => context::run_without_queue(pool, || run_standing(&root, frames.as_ref(), future)),
     }
 }
 
 /// Drives the root without taking part in the pool's work, for want of a seat.
-fn run_standing<F: Future>(root: &RootHandle, future: F) -> F::Output {
+fn run_standing<F: Future>(root: &RootHandle, frames: Option<&AllocatorRef>, future: F) -> F::Output {
     let mut driven = pin!(Driven::new(root, future));
     loop {
         if root.is_woken() {
             coop::refill();
-            if let Poll::Ready(output) = driven.as_mut().run() {
+            if let Poll::Ready(output) = frame::within(frames, || driven.as_mut().run()) {
                 return output;
             }
         } else {
-            frame::flush();
-            thread::park();
+            park();
         }
+    }
+}
+
+/// Sleeps until somebody wakes the root, or a while.
+fn park() {
+    match frame::rest() {
+        Some(most) => thread::park_timeout(most),
+        None => thread::park(),
     }
 }
 
@@ -71,7 +83,7 @@ impl Drop for Seat {
 
 impl Local {
     /// Runs what this thread has queued until the root is ready. The root is dropped here too, while spawning works.
-    fn run_guest<F: Future>(&self, root: &RootHandle, future: F) -> F::Output {
+    fn run_guest<F: Future>(&self, root: &RootHandle, frames: Option<&AllocatorRef>, future: F) -> F::Output {
         let remote = self.remote();
         let mut driven = pin!(Driven::new(root, future));
         let mut turns = 0_u32;
@@ -87,7 +99,7 @@ impl Local {
             }
             if root.is_woken() {
                 coop::refill();
-                if let Poll::Ready(output) = driven.as_mut().run() {
+                if let Poll::Ready(output) = frame::within(frames, || driven.as_mut().run()) {
                     return output;
                 }
             }
@@ -100,10 +112,9 @@ impl Local {
                 None if root.is_woken() => {}
                 None => {
                     self.stopwatch.lap(Instant::now(), self.tick.get(), remote);
-                    frame::flush();
                     remote.active.store(false, Ordering::Relaxed);
                     remote.counters.parks.add(1);
-                    thread::park();
+                    park();
                     remote.active.store(true, Ordering::Relaxed);
                     self.begin_guest(Instant::now());
                 }

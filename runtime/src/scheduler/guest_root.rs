@@ -6,7 +6,7 @@
 
 use std::future::Future;
 use std::mem::ManuallyDrop;
-use std::panic::resume_unwind;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::pin::Pin;
 use std::ptr::NonNull;
 use std::task::{Context, Poll, RawWaker, RawWakerVTable, Waker};
@@ -114,7 +114,7 @@ impl<'a, F: Future> Driven<'a, F> {
         // Before the list of frames is looked at, so that a wake that comes later leads to another run.
         let woken = root.woken.load(Ordering::Relaxed) && root.woken.swap(false, Ordering::AcqRel);
         let mut output = Poll::Pending;
-        let _ = tree::run(&current, woken, || {
+        let _ = tree::run(&current, woken, &mut || {
             // SAFETY: it lies where it is until it is dropped.
             output = unsafe { Pin::new_unchecked(&mut *this.future) }.poll(&mut cx);
             output.is_ready()
@@ -136,9 +136,10 @@ impl<F: Future> Drop for Driven<'_, F> {
         let current = std::pin::pin!(self.current());
         let current = current.as_ref();
         let _entered = current.enter();
-        let panic = tree::end(&current);
+        let mut panic = tree::end(&current);
         // SAFETY: the future is dropped once.
-        unsafe { ManuallyDrop::drop(&mut self.future) };
+        let dropped = catch_unwind(AssertUnwindSafe(|| unsafe { ManuallyDrop::drop(&mut self.future) }));
+        tree::keep_first(&mut panic, dropped.err());
         match panic {
             Some(payload) if !thread::panicking() => resume_unwind(payload),
             Some(payload) => discard_payload(payload),

@@ -6,10 +6,10 @@ use std::time::Instant;
 use super::pool::PoolRef;
 use super::remote::Remote;
 use crate::executor::{Reason, Runnable};
-use crate::primitive::clock;
 use crate::primitive::deque::{Steal, Worker as Deque};
 use crate::primitive::hint::spin_loop;
 use crate::primitive::sync::atomic::Ordering;
+use crate::primitive::{clock, coarse};
 use crate::reactor::Events;
 use crate::{coop, frame};
 
@@ -291,6 +291,11 @@ impl Stopwatch {
 
     /// A busy stretch starts.
     pub(super) fn start(&self, now: Instant, tick: u32) {
+        coarse::note(now);
+        self.next(now, tick);
+    }
+
+    fn next(&self, now: Instant, tick: u32) {
         self.since.set(now);
         self.tick.set(tick);
     }
@@ -307,7 +312,8 @@ impl Stopwatch {
         }
         remote.counters.polls.add(polls);
         remote.counters.busy_ns.add(elapsed_ns);
-        self.start(now, tick);
+        coarse::advance(elapsed_ns);
+        self.next(now, tick);
 
         let busy_ns = self.load_busy_ns.get().saturating_add(elapsed_ns);
         let window_ns = u64::try_from(now.saturating_duration_since(self.load_since.get()).as_nanos())

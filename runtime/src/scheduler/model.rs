@@ -4,11 +4,15 @@
 //! and a nap never ends (see [`clock`](crate::primitive::clock) and the reactor's stand-in), so that nothing but the idle
 //! protocol saves a wake: a wake that is lost is a deadlock, which loom reports.
 //!
+//! What needs a fence is explored with a *bare* injector (see [`deque`](crate::primitive::deque)): a lock would stand in
+//! for it.
+//!
 //! Each model has been seen to fail on a broken variant; those are kept as `scheduler-*.patch` in `ci/mutants`.
 #![expect(unsafe_code, reason = "a hand-made runnable")]
 
 mod closing;
 mod idle;
+mod look;
 mod next_task;
 mod watch;
 mod workers;
@@ -127,6 +131,7 @@ fn pool(workers: usize) -> (PoolRef, Vec<Local>) {
         max_blocking_threads: 1,
         keep_alive: Duration::ZERO,
         shutdown_timeout: Duration::ZERO,
+        measure_tasks: false,
     };
     let queues: Vec<_> = (0..workers).map(|_| Deque::new_fifo()).collect();
     let remote = |(index, queue): (usize, &Deque<Runnable>)| {

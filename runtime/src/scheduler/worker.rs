@@ -1,6 +1,6 @@
 //! A worker's run loop.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::config::Hooks;
 use super::idle::Left;
@@ -148,7 +148,7 @@ impl Local {
         let now = clock::now();
         let remote = self.remote();
         self.stopwatch.lap(now, self.tick.get(), remote);
-        frame::flush();
+        let rest = frame::rest();
         // 1 and 2: announce, fence.
         self.pool.idle.announce(self.index, self.searching.replace(false));
         // 3: look once more.
@@ -163,18 +163,19 @@ impl Local {
         }
         Hooks::call(self.pool.hooks.on_park.as_ref());
         remote.counters.parks.add(1);
-        self.wait();
+        self.wait(rest);
         Hooks::call(self.pool.hooks.on_unpark.as_ref());
     }
 
-    /// Steps 4 to 6: waits, leaves the sleepers, and delivers what came.
-    fn wait(&self) {
+    /// Steps 4 to 6: waits, for so long at most, leaves the sleepers, and delivers what came.
+    fn wait(&self, most: Option<Duration>) {
         let remote = self.remote();
         let (Some(reactor), Some(timers)) = (remote.reactor(), remote.timers()) else { return };
         let mut events = self.events.borrow_mut();
         let mut waited = false;
         if remote.parker.prepare() {
             let (deadline, nap) = self.watch_before(timers.next_deadline());
+            let nap = nap.into_iter().chain(most).min();
             if let Some(mut driver) = reactor.try_lock() {
                 waited = driver.wait(&mut events, deadline, nap).is_ok();
             } else {

@@ -12,9 +12,10 @@ use super::header::{TaskHeader, TaskVtable};
 use super::raw::RawTask;
 use super::{Id, harness, root};
 use crate::executor::{ExecutorRef, RunnableVtable};
-use crate::frame;
+use crate::frame::{self, Origin};
 use crate::primitive::cell::UnsafeCell;
-use crate::primitive::sync::atomic::AtomicPtr;
+use crate::primitive::coarse;
+use crate::primitive::sync::atomic::{AtomicPtr, AtomicU32};
 
 /// A frame.
 #[repr(C)]
@@ -42,15 +43,43 @@ impl<F: Future> TaskCell<F> {
         take_output: harness::take_output::<F>,
         drop_output: harness::drop_output::<F>,
         free: harness::free::<F>,
+        future_name: std::any::type_name::<F>,
     };
 
     pub(super) const LAYOUT: Layout = Layout::new::<Self>();
 
-    /// Makes a scheduled task with two references: its own and its join handle's.
+    /// Makes a scheduled task with two references: its own and its join handle's. From the allocator whose window is open; if that
+    /// refuses, the future is given back.
     #[inline]
+    pub(super) fn allocate(future: F, executor: ExecutorRef, id: Id) -> Result<RawTask, F> {
+        match frame::alloc_scoped(Self::LAYOUT, frame::Kind::Task) {
+            // SAFETY: the memory is new, and fits.
+            Ok((memory, origin)) => Ok(unsafe { Self::write(memory.cast(), origin, future, executor, id) }),
+            Err(_) => Err(future),
+        }
+    }
+
+    /// The same from the pool, whatever window is open.
+    pub(super) fn allocate_in_pool(future: F, executor: ExecutorRef, id: Id) -> RawTask {
+        let memory = frame::alloc(Self::LAYOUT, frame::Kind::Task);
+        // SAFETY: the memory is new, and fits.
+        unsafe { Self::write(memory.cast(), Origin::Pool, future, executor, id) }
+    }
+
+    /// Makes a task in memory that is there for it.
+    ///
+    /// # Safety
+    ///
+    /// The memory came from `origin` for this layout, and is the caller's.
+    #[inline(always)]
     #[expect(clippy::multiple_unsafe_ops_per_block, reason = "a field is named and used in one step")]
-    pub(super) fn allocate(future: F, executor: ExecutorRef, id: Id) -> RawTask {
-        let memory = frame::alloc(Self::LAYOUT, frame::Kind::Task).cast::<Self>();
+    unsafe fn write(
+        memory: NonNull<Self>,
+        origin: Origin,
+        future: F,
+        executor: ExecutorRef,
+        id: Id,
+    ) -> RawTask {
         let vtable: NonNull<TaskVtable> = NonNull::from(const { &Self::VTABLE });
         let cell = memory.as_ptr();
         // SAFETY: the memory is ours and fits a cell. The first word is not written here: it is an atomic that the
@@ -68,12 +97,16 @@ impl<F: Future> TaskCell<F> {
         // SAFETY: as above.
         unsafe { (&raw mut (*cell).header.join_waker).write(UnsafeCell::new(None)) };
         // SAFETY: as above.
-        unsafe { (&raw mut (*cell).header.tree).write(AtomicPtr::new(std::ptr::null_mut())) };
+        unsafe { (&raw mut (*cell).header.annex).write(AtomicPtr::new(std::ptr::null_mut())) };
+        // SAFETY: as above.
+        unsafe { (&raw mut (*cell).header.polls).write(AtomicU32::new(0)) };
+        // SAFETY: as above.
+        unsafe { (&raw mut (*cell).header.born).write(AtomicU32::new(coarse::now().compact())) };
         // SAFETY: as above.
         unsafe { (&raw mut (*cell).stage).write(UnsafeCell::new(Stage::Future(future))) };
         // SAFETY: the frame is initialised and has the references that `State::INITIAL` counts.
         let task = unsafe { RawTask::from_ptr(memory.cast()) };
-        task.state().initialise();
+        task.state().initialise(origin);
         task
     }
 
@@ -106,14 +139,16 @@ impl<F: Future> TaskCell<F> {
     #[expect(clippy::multiple_unsafe_ops_per_block, reason = "a field is named and used in one step")]
     pub(super) unsafe fn deallocate(task: NonNull<TaskHeader>) {
         let cell = task.cast::<Self>().as_ptr();
+        // SAFETY: the caller owns the frame.
+        let origin = unsafe { task.as_ref() }.state().load().origin();
         // SAFETY: the caller owns the frame. The first word stays as it is: it counts no reference, which tells the
         // pool's scan that the frame is free.
         unsafe { std::ptr::drop_in_place(&raw mut (*cell).header.join_waker) };
         // SAFETY: as above.
         unsafe { std::ptr::drop_in_place(&raw mut (*cell).stage) };
         // SAFETY: as above.
-        unsafe { root::free_tree(&raw const (*cell).header.tree) };
-        // SAFETY: it was allocated with this layout and kind.
-        unsafe { frame::free(task.cast(), Self::LAYOUT, frame::Kind::Task) };
+        unsafe { root::free_annex(&raw const (*cell).header.annex) };
+        // SAFETY: it was allocated with this layout and kind, by this maker.
+        unsafe { frame::free_from(task.cast(), Self::LAYOUT, frame::Kind::Task, origin) };
     }
 }

@@ -14,21 +14,31 @@ use super::cell::{Stage, TaskCell};
 use super::error::JoinError;
 use super::header::TaskHeader;
 use super::raw::RawTask;
-use super::state::{ToComplete, ToIdle, ToRunning};
+use super::state::{Polled, ToComplete, ToIdle, ToRunning};
 use super::waker::WakerRef;
 use super::{context, handover, root};
 use crate::containment::{contain_panic, discard_payload};
 use crate::executor::{Header, Reason, Transfer};
-use crate::tree::{self, Current, Ran};
+use crate::frame::{self, Origin};
+use crate::primitive::clock;
+use crate::tree::{self, Current, Entered, Ran};
 
 /// Takes the task out of its queue and polls it.
 pub(super) unsafe fn run<F: Future>(header: NonNull<Header>) -> Option<Transfer> {
     // SAFETY: the runnable that is being run keeps the frame; it becomes the right to run the task.
     let task = unsafe { RawTask::from_ptr(header.cast()) };
     match task.state().transition_to_running() {
-        ToRunning::Poll { woken } => {
+        ToRunning::Poll(polled) if polled.origin() == Origin::Pool => {
             // SAFETY: the transition made this call the one who runs the task.
-            unsafe { run_tree::<F>(task, woken) }
+            unsafe { run_tree::<F>(task, polled) }
+        }
+        ToRunning::Poll(polled) => {
+            // Counted, since the frame may be freed at the end of the run.
+            // SAFETY: the frame is held by the right to run it, and came from there with this layout.
+            let maker =
+                unsafe { frame::allocator_of(task.as_ptr().cast(), TaskCell::<F>::LAYOUT, Origin::Foreign) };
+            // SAFETY: as above.
+            frame::within(maker.as_ref(), || unsafe { run_tree::<F>(task, polled) })
         }
         ToRunning::Cancel => {
             // SAFETY: as above.
@@ -53,7 +63,7 @@ pub(super) unsafe fn cancel_running<F: Future>(task: NonNull<TaskHeader>) {
     let task = unsafe { RawTask::from_ptr(task) };
     let current = pin!(root::current(task, TaskCell::<F>::body(task)));
     let current = current.as_ref();
-    let _entered = current.enter();
+    let entered = current.enter();
     let mut panic = tree::end(&current);
     // SAFETY: as above.
     if let Err(payload) = unsafe { drop_stage::<F>(task) } {
@@ -65,7 +75,7 @@ pub(super) unsafe fn cancel_running<F: Future>(task: NonNull<TaskHeader>) {
     };
     // Whoever dropped or aborted the task goes on: its joiner takes its turn in a queue.
     // SAFETY: as above.
-    drop(unsafe { finish::<F>(task, Err(error)) });
+    drop(unsafe { finish::<F>(task, Some(entered), Err(error)) });
 }
 
 /// Ends a new task that nobody will run.
@@ -77,7 +87,7 @@ pub(super) unsafe fn refuse<F: Future>(task: RawTask) {
         Err(payload) => JoinError::panicked(task.id(), payload),
     };
     // SAFETY: as above.
-    drop(unsafe { finish::<F>(task, Err(error)) });
+    drop(unsafe { finish::<F>(task, None, Err(error)) });
 }
 
 /// Moves the output of a complete task to `target`, a `Poll<Result<F::Output, JoinError>>`.
@@ -113,30 +123,57 @@ pub(super) unsafe fn free<F: Future>(task: NonNull<TaskHeader>) {
     unsafe { TaskCell::<F>::deallocate(task) }
 }
 
-/// Runs the task's tree once: its own future if that was woken, and the frames below that were.
+/// Runs the task's tree once: its own future if that was woken, and the frames below that were; or all of it.
 #[inline]
-unsafe fn run_tree<F: Future>(task: RawTask, woken: bool) -> Option<Transfer> {
+unsafe fn run_tree<F: Future>(task: RawTask, polled: Polled) -> Option<Transfer> {
     let current = pin!(root::current(task, TaskCell::<F>::body(task)));
     let current = current.as_ref();
     let entered = current.enter();
     let mut output = Poll::Pending;
-    let ran = tree::run(&current, woken, || {
+    let mut poll_root = || {
         // SAFETY: the caller runs the task, whose future is not ready yet.
         output = unsafe { poll::<F>(task) };
         output.is_ready()
-    });
+    };
+    let ran = if polled.is_special() {
+        run_specially(task, &current, polled, &mut poll_root)
+    } else {
+        tree::run(&current, polled.is_woken(), &mut poll_root)
+    };
     match (ran, output) {
         (Ran::Finished, Poll::Ready(output)) => {
             // SAFETY: the caller runs the task.
-            unsafe { complete::<F>(task, &current, output) }
+            unsafe { complete::<F>(task, entered, output) }
         }
         _ => {
+            task.header().count_poll();
             // From the transition on, another thread may run the tree.
             drop(entered);
             after_pending::<F>(task);
             None
         }
     }
+}
+
+/// A run of the tree that is measured, or that polls everything.
+#[cold]
+fn run_specially(
+    task: RawTask,
+    current: &Current,
+    polled: Polled,
+    mut poll_root: &mut dyn FnMut() -> bool,
+) -> Ran {
+    if polled.is_traced() {
+        // It is the doing of whoever looks.
+        task.header().uncount_poll();
+        return tree::visit(current, task.future_name(), poll_root);
+    }
+    let start = clock::now();
+    let ran = tree::run(current, polled.is_woken(), &mut poll_root);
+    if let Some(annex) = task.annex() {
+        annex.add_run(start, clock::now());
+    }
+    ran
 }
 
 /// Polls the task's own future once; its panic ends here.
@@ -155,10 +192,10 @@ unsafe fn poll<F: Future>(task: RawTask) -> Poll<Result<F::Output, JoinError>> {
 #[inline]
 unsafe fn complete<F: Future>(
     task: RawTask,
-    current: &Current,
+    entered: Entered<'_>,
     output: Result<F::Output, JoinError>,
 ) -> Option<Transfer> {
-    let mut panic = tree::end(current);
+    let mut panic = tree::end(&entered.current());
     // SAFETY: the caller runs the task.
     if let Err(payload) = unsafe { drop_stage::<F>(task) } {
         tree::keep_first(&mut panic, Some(payload));
@@ -172,7 +209,7 @@ unsafe fn complete<F: Future>(
         }
     };
     // SAFETY: the caller runs the task.
-    unsafe { finish::<F>(task, output) }
+    unsafe { finish::<F>(task, Some(entered), output) }
 }
 
 /// Polls the future.
@@ -230,8 +267,14 @@ unsafe fn drop_stage<F: Future>(task: RawTask) -> Result<(), Box<dyn Any + Send>
 
 /// Stores the output, completes the task and releases its own reference.
 ///
+/// The run ends before that: from then on the task may be gone, while this thread still calls foreign code, an allocator's or a waker's.
+///
 /// If the joiner is a task that waits on the same executor, control can be handed to it.
-unsafe fn finish<F: Future>(task: RawTask, output: Result<F::Output, JoinError>) -> Option<Transfer> {
+unsafe fn finish<F: Future>(
+    task: RawTask,
+    entered: Option<Entered<'_>>,
+    output: Result<F::Output, JoinError>,
+) -> Option<Transfer> {
     let put = |stage: *mut Stage<F>| {
         // SAFETY: the caller runs the task, whose stage is empty.
         unsafe { stage.write(Stage::Output(output)) }
@@ -239,13 +282,17 @@ unsafe fn finish<F: Future>(task: RawTask, output: Result<F::Output, JoinError>)
     // SAFETY: as above.
     unsafe { TaskCell::<F>::with_stage(task.as_ptr(), put) };
     context::task_completed(task.executor());
+    let current = entered.as_ref().map(Entered::current);
+    drop(entered);
     let mut outcome = task.state().transition_to_complete(false);
     if outcome == ToComplete::DropOutput {
+        let entered = current.map(Current::enter);
         // Nobody is left to be told of a panic in the drop of an output that nobody wanted.
         // SAFETY: the task is not complete yet, so the stage is still the caller's.
         if let Err(payload) = unsafe { drop_stage::<F>(task) } {
             discard_payload(payload);
         }
+        drop(entered);
         outcome = task.state().transition_to_complete(true);
     }
     let mut transfer = None;

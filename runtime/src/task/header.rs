@@ -4,11 +4,12 @@ use std::ptr::NonNull;
 use std::task::Waker;
 
 use super::Id;
+use super::annex::Annex;
 use super::state::State;
 use crate::executor::{ExecutorRef, Header, RunnableVtable};
 use crate::primitive::cell::UnsafeCell;
-use crate::primitive::sync::atomic::AtomicPtr;
-use crate::tree::Tree;
+use crate::primitive::coarse;
+use crate::primitive::sync::atomic::{AtomicPtr, AtomicU32, Ordering};
 
 /// The part of a frame that does not depend on its future.
 ///
@@ -17,7 +18,8 @@ use crate::tree::Tree;
 /// | `head.state` | anybody who holds a reference or scans the frame pool |
 /// | `head.link` | the frame pool while the frame is free |
 /// | `executor`, `id`, `head.vtable` | read by anybody who holds a reference; never written after the task was made |
-/// | `tree` | read by anybody who holds a reference; written once by whoever runs the task |
+/// | `annex` | read by anybody who holds a reference; written once, by whoever spawns the task or by whoever runs it |
+/// | `polls`, `born` | read by anybody who holds a reference; written by whoever runs the task |
 /// | `join_waker` | the join handle while `JOIN_WAKER` is clear and the task is not complete; the completing worker once `COMPLETE` and `JOIN_WAKER` are set |
 #[repr(C)]
 #[derive(Debug)]
@@ -26,9 +28,14 @@ pub(crate) struct TaskHeader {
     pub(crate) executor: ExecutorRef,
     pub(crate) id: Id,
     pub(crate) join_waker: UnsafeCell<Option<Waker>>,
-    /// Values: null, or the task's tree, from a box that the frame owns. Written once, by whoever runs the task; publishes
-    /// the tree.
-    pub(crate) tree: AtomicPtr<Tree>,
+    /// Values: null, or what most tasks have no need of, from a box that the frame owns. Written once, by whoever spawns the
+    /// task or by whoever runs it; publishes the annex.
+    pub(crate) annex: AtomicPtr<Annex>,
+    /// How many runs have ended pending, dumps not counted; modulo what 32 bits hold. Written by whoever runs the task.
+    pub(crate) polls: AtomicU32,
+    /// A compact [`Moment`](coarse::Moment): when the task was spawned or, if that was on a thread that knows no time, first polled.
+    /// Written by whoever runs the task.
+    pub(crate) born: AtomicU32,
 }
 
 /// What can be done with a task whose future's type is not known.
@@ -45,6 +52,8 @@ pub(crate) struct TaskVtable {
     pub(crate) drop_output: unsafe fn(NonNull<TaskHeader>),
     /// Frees the frame.
     pub(crate) free: unsafe fn(NonNull<TaskHeader>),
+    /// The name of the future's type.
+    pub(crate) future_name: fn() -> &'static str,
 }
 
 impl TaskHeader {
@@ -52,5 +61,24 @@ impl TaskHeader {
     #[inline]
     pub(crate) fn state(&self) -> &State {
         State::from_word(&self.head.state)
+    }
+
+    /// Counts a run that has ended pending. By whoever runs the task.
+    #[inline]
+    pub(super) fn count_poll(&self) {
+        self.polls.store(self.polls.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
+        if self.born.load(Ordering::Relaxed) == 0 {
+            self.set_born();
+        }
+    }
+
+    /// Takes the next such run back in advance: it is not to count. By whoever runs the task.
+    pub(super) fn uncount_poll(&self) {
+        self.polls.store(self.polls.load(Ordering::Relaxed).wrapping_sub(1), Ordering::Relaxed);
+    }
+
+    #[cold]
+    fn set_born(&self) {
+        self.born.store(coarse::now().compact(), Ordering::Relaxed);
     }
 }

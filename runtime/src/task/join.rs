@@ -7,7 +7,7 @@
 use std::fmt;
 use std::future::Future;
 use std::marker::PhantomData;
-use std::panic::{RefUnwindSafe, UnwindSafe};
+use std::panic::{Location, RefUnwindSafe, UnwindSafe};
 use std::pin::Pin;
 use std::ptr::NonNull;
 use std::task::{Context, Poll};
@@ -18,6 +18,7 @@ use super::state::ToDetached;
 use super::{AbortHandle, Id};
 use crate::containment::contain_panic;
 use crate::leaf::Wait;
+use crate::primitive::coarse::Moment;
 
 /// The right to a task's output.
 ///
@@ -42,6 +43,8 @@ use crate::leaf::Wait;
 /// ```
 pub struct JoinHandle<T> {
     task: RawTask,
+    /// Since when somebody waits.
+    since: Moment,
     _output: PhantomData<T>,
 }
 
@@ -61,7 +64,7 @@ impl<T> JoinHandle<T> {
     /// The task's output is `T`, and there is no other join handle.
     #[inline]
     pub(super) unsafe fn new(task: RawTask) -> Self {
-        Self { task, _output: PhantomData }
+        Self { task, since: Moment::NEVER, _output: PhantomData }
     }
 
     /// Asks for the task to be dropped at its next await.
@@ -105,9 +108,15 @@ impl<T> Future for JoinHandle<T> {
 
     #[inline]
     #[track_caller]
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let task = self.task;
-        Wait::new("task").poll(cx, |cx| poll_output(task, cx))
+        let mut wait = Wait::resume("task", Location::caller(), self.since);
+        let poll = wait.poll(cx, |cx| poll_output(task, cx));
+        // Once it is ready, nobody asks again.
+        if poll.is_pending() {
+            self.since = wait.since();
+        }
+        poll
     }
 }
 

@@ -2,6 +2,8 @@
 #![doc = include_str!("README.md")]
 
 mod abort;
+mod annex;
+mod builder;
 mod cell;
 mod error;
 mod handover;
@@ -29,23 +31,28 @@ use std::future::Future;
 use std::ptr::NonNull;
 
 pub use self::abort::AbortHandle;
+pub use self::builder::Builder;
 pub use self::error::JoinError;
 pub use self::id::{Id, id, try_id};
 pub use self::join::JoinHandle;
 pub use self::yield_now::{YieldNow, yield_now};
 pub use crate::blocking::{block_in_place, spawn_blocking};
 pub use crate::handle::spawn;
-pub use crate::tree::{Lazy, LocalLazy, SharedLazy, lazy, lazy_borrowed, lazy_local, lazy_local_borrowed};
+pub use crate::tree::{
+    Lazy, LocalLazy, SharedLazy, lazy, lazy_borrowed, lazy_local, lazy_local_borrowed, try_lazy,
+};
 
+pub(crate) use self::annex::Particulars;
 pub(crate) use self::header::TaskHeader;
 pub(crate) use self::raw::RawTask;
-pub(crate) use self::state::ToShutdown;
+pub(crate) use self::state::{Snapshot, ToShutdown};
 
 use self::cell::TaskCell;
 use crate::context;
 use crate::executor::{ExecutorRef, Runnable};
 
-/// Makes a task: the runnable is to be handed to the executor, the handle to whoever spawned it.
+/// Makes a task: the runnable is to be handed to the executor, the handle to whoever spawned it. `prepare` is called with the
+/// task before anybody runs it. Gives the future back if the allocator whose window is open refuses.
 ///
 /// # Safety
 ///
@@ -53,19 +60,25 @@ use crate::executor::{ExecutorRef, Runnable};
 /// runs on or that holds the handle.
 #[inline]
 #[expect(unsafe_code, reason = "the new frame's two references are handed to their owners")]
-pub(crate) unsafe fn new<F: Future>(executor: ExecutorRef, future: F) -> (Runnable, JoinHandle<F::Output>) {
-    let task = TaskCell::allocate(future, executor, Id::next());
+pub(crate) unsafe fn new<F: Future>(
+    executor: ExecutorRef,
+    future: F,
+    prepare: impl FnOnce(RawTask),
+) -> Result<(Runnable, JoinHandle<F::Output>), F> {
+    let task = TaskCell::allocate(future, executor, Id::next())?;
+    prepare(task);
     // SAFETY: a new task is scheduled, and this is its only runnable.
     let runnable = unsafe { Runnable::from_raw(task.as_ptr().cast()) };
     // SAFETY: a new task counts one reference for its only join handle.
     let handle = unsafe { JoinHandle::new(task) };
-    (runnable, handle)
+    Ok((runnable, handle))
 }
 
-/// Makes a task that has ended already, because the executor takes no more.
+/// Makes a task that has ended already, because the executor takes no more, or there is no memory for it.
 #[expect(unsafe_code, reason = "the frame is completed here instead of being run")]
 pub(crate) fn refuse<F: Future>(executor: ExecutorRef, future: F) -> JoinHandle<F::Output> {
-    let task = TaskCell::allocate(future, executor, Id::next());
+    // The pool does not refuse: what this makes is the handle that says so, more than a task.
+    let task = TaskCell::allocate_in_pool(future, executor, Id::next());
     // SAFETY: a new task counts one reference for its only join handle.
     let handle = unsafe { JoinHandle::new(task) };
     // SAFETY: the task is scheduled and there is no runnable for it: this call takes its place.

@@ -11,6 +11,7 @@ mod abort;
 mod executor;
 mod join;
 mod scan;
+mod trace;
 mod wake;
 
 use std::collections::VecDeque;
@@ -75,7 +76,8 @@ impl Queue {
         // SAFETY: the queue may be used from any thread.
         let executor = unsafe { ExecutorRef::new(NonNull::from(self).cast(), &VTABLE) };
         // SAFETY: the model keeps the queue; what it puts into tasks may be used on any thread.
-        let (runnable, handle) = unsafe { super::new(executor, future) };
+        let made = unsafe { super::new(executor, future, |_| ()) };
+        let Ok((runnable, handle)) = made else { unreachable!("the pool does not refuse") };
         self.runnables.lock().push_back(runnable);
         handle
     }

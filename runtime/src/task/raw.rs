@@ -4,11 +4,14 @@
 use std::ptr::NonNull;
 use std::task::Waker;
 
+use super::annex::{Annex, Particulars};
 use super::header::{TaskHeader, TaskVtable};
-use super::state::{State, ToScheduled, ToShutdown};
-use super::{Id, context};
+use super::state::{Snapshot, State, ToScheduled, ToShutdown};
+use super::{Id, context, root};
 use crate::executor::{ExecutorRef, Reason, Runnable};
+use crate::primitive::coarse::Moment;
 use crate::primitive::epoch;
+use crate::primitive::sync::atomic::Ordering;
 
 /// A pointer to a task's frame. Copying it does not count; whoever uses it holds a reference in one of the ways that
 /// the module's README lists.
@@ -67,39 +70,32 @@ impl RawTask {
     /// Wakes through a waker that stays.
     #[inline]
     pub(crate) fn wake_by_ref(self) {
-        let _alive = ExecutorAlive::new(self);
         if self.state().transition_to_scheduled_by_ref() == ToScheduled::Submit {
-            self.submit(Reason::Woken);
+            self.submit_from_anywhere();
         }
     }
 
     /// Wakes through a waker that is used up.
     #[inline]
     pub(crate) fn wake_by_value(self) {
-        let alive = ExecutorAlive::new(self);
         match self.state().transition_to_scheduled_by_value() {
             ToScheduled::Nothing => {}
-            ToScheduled::Submit => self.submit(Reason::Woken),
-            ToScheduled::Free => {
-                drop(alive);
-                self.free();
-            }
+            ToScheduled::Submit => self.submit_from_anywhere(),
+            ToScheduled::Free => self.free(),
         }
     }
 
     /// Has the frames below the task run that were woken.
     pub(super) fn schedule_frames(self) {
-        let _alive = ExecutorAlive::new(self);
         if self.state().transition_to_scheduled_for_frames() == ToScheduled::Submit {
-            self.submit(Reason::Woken);
+            self.submit_from_anywhere();
         }
     }
 
     /// Asks for the task to be dropped at its next await.
     pub(crate) fn abort(self) {
-        let _alive = ExecutorAlive::new(self);
         if self.state().transition_to_aborted() == ToScheduled::Submit {
-            self.submit(Reason::Woken);
+            self.submit_from_anywhere();
         }
     }
 
@@ -113,6 +109,51 @@ impl RawTask {
         outcome
     }
 
+    /// Hands the task to its executor, from a thread that need not be one of the executor's.
+    #[inline]
+    fn submit_from_anywhere(self) {
+        let _alive = ExecutorAlive::new(self);
+        self.submit(Reason::Woken);
+    }
+
+    /// The task's only runnable, if the task is idle: for somebody who wants to see what it waits for, and runs it at once, on
+    /// this thread. The caller keeps the executor alive meanwhile.
+    ///
+    /// # Errors
+    ///
+    /// What the task does instead of being idle.
+    pub(crate) fn claim(self) -> Result<Runnable, Snapshot> {
+        self.state().transition_to_scheduled_for_trace()?;
+        // SAFETY: the task is scheduled: it stays alive until the runnable is run or cancelled, and this is the only one,
+        // since only one transition from idle to scheduled succeeds.
+        Ok(unsafe { Runnable::from_raw(self.0.cast()) })
+    }
+
+    /// Keeps what is known of a new task, which nobody has run yet.
+    pub(crate) fn annotate(self, particulars: Particulars) {
+        root::annotate(self, particulars);
+    }
+
+    /// What is known of a task beyond its header, if anything is.
+    pub(crate) fn annex(&self) -> Option<&Annex> {
+        root::annex(self)
+    }
+
+    /// How many runs of the task have ended pending, dumps not counted.
+    pub(crate) fn polls(self) -> u32 {
+        self.header().polls.load(Ordering::Relaxed)
+    }
+
+    /// When the task was spawned, more or less.
+    pub(crate) fn born(self) -> Moment {
+        Moment::from_compact(self.header().born.load(Ordering::Relaxed))
+    }
+
+    /// The name of its future's type.
+    pub(crate) fn future_name(self) -> &'static str {
+        (self.vtable().future_name)()
+    }
+
     /// Hands the task to its executor.
     ///
     /// The caller has just made the transition that calls for it, which is what makes the runnable the only one.
@@ -122,7 +163,7 @@ impl RawTask {
         // one, since only one transition from idle to scheduled succeeds.
         let runnable = unsafe { Runnable::from_raw(self.0.cast()) };
         let executor = *self.executor();
-        // SAFETY: callers hold an `ExecutorAlive` that is older than the transition, or run on the executor.
+        // SAFETY: callers hold an `ExecutorAlive`, or run on the executor.
         unsafe { executor.schedule(runnable, reason) };
     }
 
@@ -153,12 +194,13 @@ impl RawTask {
     }
 }
 
-/// Keeps the executor of a task in memory while a wake hands the task over.
+/// Keeps the executor of a task in memory while a task that has just been scheduled is handed over to it.
 ///
 /// The header's pointer to the executor is not counted: counting it would put a line shared by all workers on the path
-/// of every spawn. A thread that belongs to the executor keeps it alive anyway; another one pins itself *before* the
-/// transition, and an executor is retired only *after* each of its tasks has completed, so that a transition that
-/// succeeds proves that the retiring comes later than the pin.
+/// of every spawn. A thread that belongs to the executor keeps it alive anyway. Another one relies on the task first, then
+/// on a pin: an executor is retired only *after* each of its tasks has completed, and a scheduled task cannot complete
+/// before its runnable has been handed over. The thread pins itself *before* it hands the runnable over, so the pin comes
+/// before whatever retires the executor, and lasts until the thread has left the executor's code.
 struct ExecutorAlive {
     _pin: Option<epoch::Guard>,
 }

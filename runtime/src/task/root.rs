@@ -7,6 +7,7 @@
 use std::ops::Range;
 use std::ptr::{self, NonNull};
 
+use super::annex::{Annex, Particulars};
 use super::raw::RawTask;
 use super::{Id, handover, waker};
 use crate::executor::Transfer;
@@ -29,8 +30,35 @@ static VTABLE: RootVtable = RootVtable {
 #[inline]
 pub(super) fn current(task: RawTask, body: Range<usize>) -> Current {
     // Relaxed: whoever runs the task sees what was written by those who ran it before.
-    let tree = task.header().tree.load(Ordering::Relaxed);
-    Current::new(root(task), body, tree)
+    let annex = task.header().annex.load(Ordering::Relaxed);
+    // An annex begins with its tree.
+    Current::new(root(task), body, annex.cast_const().cast())
+}
+
+/// The annex, for somebody who holds a reference to the task.
+pub(super) fn annex(task: &RawTask) -> Option<&Annex> {
+    // Acquire: partner is the Release in `put`.
+    let annex = task.header().annex.load(Ordering::Acquire);
+    // SAFETY: null, or the task's annex, which stays until the task is freed.
+    unsafe { annex.as_ref() }
+}
+
+/// Keeps what is known of a task that nobody has run yet.
+pub(super) fn annotate(task: RawTask, particulars: Particulars) {
+    let is_measured = particulars.is_measured;
+    put(task, Annex::new(root(task), Some(particulars)));
+    if is_measured {
+        task.state().transition_to_measured();
+    }
+}
+
+fn put(task: RawTask, annex: Annex) -> NonNull<Annex> {
+    let annex = NonNull::from(Box::leak(Box::new(annex)));
+    let place = &task.header().annex;
+    debug_assert!(ptr::eq(place.load(Ordering::Relaxed), ptr::null_mut()), "one thread runs the task");
+    // Release: partner is the Acquire of whoever looks at the annex without running the task.
+    place.store(annex.as_ptr(), Ordering::Release);
+    annex
 }
 
 #[inline]
@@ -39,18 +67,24 @@ fn root(task: RawTask) -> RootRef {
     unsafe { RootRef::new(task.as_ptr().cast(), &VTABLE) }
 }
 
-/// Frees the tree of a task that is being freed.
+/// Frees the annex of a task that is being freed.
 ///
 /// # Safety
 ///
-/// Nobody else refers to the task, and the tree is not freed twice.
-pub(super) unsafe fn free_tree(tree: *const AtomicPtr<Tree>) {
+/// Nobody else refers to the task, and the annex is not freed twice.
+#[inline]
+pub(super) unsafe fn free_annex(annex: *const AtomicPtr<Annex>) {
     // SAFETY: the caller says that the task's header is still there.
-    let tree = unsafe { &*tree }.load(Ordering::Relaxed);
-    if !tree.is_null() {
-        // SAFETY: it is from the box that `tree` made, and nobody refers to it.
-        drop(unsafe { Box::from_raw(tree) });
+    let annex = unsafe { &*annex }.load(Ordering::Relaxed);
+    if !annex.is_null() {
+        // SAFETY: it is from the box that `put` made, and nobody refers to it.
+        drop_annex(unsafe { Box::from_raw(annex) });
     }
+}
+
+#[cold]
+fn drop_annex(annex: Box<Annex>) {
+    drop(annex);
 }
 
 /// Names the task behind a root.
@@ -72,15 +106,10 @@ unsafe fn id(data: NonNull<()>) -> Option<Id> {
 unsafe fn tree(data: NonNull<()>) -> NonNull<Tree> {
     // SAFETY: called through a root.
     let task = unsafe { task(data) };
-    let place = &task.header().tree;
-    if let Some(tree) = NonNull::new(place.load(Ordering::Relaxed)) {
-        return tree;
-    }
-    let tree = NonNull::from(Box::leak(Box::new(Tree::new(root(task)))));
-    debug_assert!(ptr::eq(place.load(Ordering::Relaxed), ptr::null_mut()), "one thread runs the task");
-    // Release: partner is the Acquire of whoever looks at the tree without running the task.
-    place.store(tree.as_ptr(), Ordering::Release);
-    tree
+    let annex = NonNull::new(task.header().annex.load(Ordering::Relaxed));
+    let annex = annex.unwrap_or_else(|| put(task, Annex::new(root(task), None)));
+    // An annex begins with its tree.
+    annex.cast()
 }
 
 unsafe fn retain(data: NonNull<()>) {

@@ -5,6 +5,7 @@
 
 use std::fmt;
 
+use crate::frame::Origin;
 use crate::primitive::sync::atomic::{AtomicUsize, Ordering};
 
 /// A worker is polling or dropping the future: it alone may touch the future.
@@ -22,14 +23,18 @@ const ABORTED: usize = 1 << 5;
 /// Reserved: the task's stop token has asked it to stop.
 #[expect(dead_code, reason = "reserved for stop tokens")]
 const STOP: usize = 1 << 6;
-/// Reserved: somebody wants this task's frames traced.
-#[expect(dead_code, reason = "reserved for task dumps")]
+/// Together with `SCHEDULED`: the runnable is in the hands of somebody who wants to see what the task waits for, and runs it
+/// at once.
 const TRACING: usize = 1 << 7;
 /// The task's own future has been woken since it was last polled. Without it, a scheduled task runs for the sake of frames
 /// below it (see [`tree`](crate::tree)).
 const NOTIFIED: usize = 1 << 8;
+/// The frame came from another allocator than the pool. Never changes.
+const FOREIGN: usize = 1 << 9;
+/// Each run of the task is to be measured. Set when the task is made, or never.
+const MEASURED: usize = 1 << 10;
 /// The references are counted above the flags.
-const REF_SHIFT: u32 = 9;
+const REF_SHIFT: u32 = 11;
 /// One reference.
 const REF_ONE: usize = 1 << REF_SHIFT;
 /// More references than this can only be a leak in a loop; the process is ended before the count wraps.
@@ -50,11 +55,15 @@ pub(crate) struct Snapshot(usize);
 #[must_use]
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum ToRunning {
-    /// Poll the future, if it was woken itself, and the frames below it that were.
-    Poll { woken: bool },
+    /// Poll.
+    Poll(Polled),
     /// Drop the future: the task was aborted.
     Cancel,
 }
+
+/// What a run polls, and how.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Polled(usize);
 
 /// What to do after a poll that was pending.
 #[must_use]
@@ -137,26 +146,23 @@ impl State {
 
     /// Makes the initialised frame a task. `Release`: publishes the frame's content to the scan of [`Self::try_ref`].
     #[inline]
-    pub(crate) fn initialise(&self) {
-        self.0.store(Self::INITIAL, Ordering::Release);
+    pub(crate) fn initialise(&self, origin: Origin) {
+        let foreign = if origin == Origin::Foreign { FOREIGN } else { 0 };
+        self.0.store(Self::INITIAL | foreign, Ordering::Release);
     }
 
     /// The runnable has been taken in order to run it.
     #[inline]
     pub(crate) fn transition_to_running(&self) -> ToRunning {
         // `Acquire` pairs with the release of whoever woke the task: the poll sees what the waker did before.
-        self.update(|current| {
+        let former = self.update(|current| {
             debug_assert!(
                 current.is_scheduled() && !current.is_running() && !current.is_complete(),
                 "{current:?}"
             );
-            let running = current.without(SCHEDULED | NOTIFIED).with(RUNNING);
-            if current.is_aborted() {
-                (Some(running), ToRunning::Cancel)
-            } else {
-                (Some(running), ToRunning::Poll { woken: current.is_notified() })
-            }
-        })
+            (Some(current.without(SCHEDULED | NOTIFIED | TRACING).with(RUNNING)), current)
+        });
+        if former.is_aborted() { ToRunning::Cancel } else { ToRunning::Poll(Polled(former.0)) }
     }
 
     /// A poll has ended pending.
@@ -216,6 +222,21 @@ impl State {
         }
     }
 
+    /// Somebody wants to see what an idle task waits for. The task's only runnable is then the caller's, who runs it at once.
+    ///
+    /// # Errors
+    ///
+    /// What the task does instead of being idle.
+    pub(crate) fn transition_to_scheduled_for_trace(&self) -> Result<(), Snapshot> {
+        self.update(|current| {
+            if current.is_complete() || current.is_running() || current.is_scheduled() {
+                (None, Err(current))
+            } else {
+                (Some(current.with(SCHEDULED | TRACING)), Ok(()))
+            }
+        })
+    }
+
     /// A waker that is used up, together with its reference.
     ///
     /// A task that is not complete holds a reference to itself, so the caller may go on using the frame after
@@ -233,6 +254,12 @@ impl State {
                 (Some(released.with(SCHEDULED | NOTIFIED)), ToScheduled::Submit)
             }
         })
+    }
+
+    /// Each run is to be measured. By whoever makes the task, before it is run.
+    pub(crate) fn transition_to_measured(&self) {
+        // `Relaxed`: the runnable, which is handed over later, orders it for whoever runs the task.
+        self.0.fetch_or(MEASURED, Ordering::Relaxed);
     }
 
     /// Somebody wants the task dropped at its next await.
@@ -348,6 +375,37 @@ impl State {
     }
 }
 
+impl Polled {
+    /// Whether the task's own future was woken itself; the frames below it that were are polled in any case.
+    #[inline]
+    pub(crate) const fn is_woken(self) -> bool {
+        Snapshot(self.0).is_notified()
+    }
+
+    /// Whether there is more to it than what was woken.
+    #[inline]
+    pub(crate) const fn is_special(self) -> bool {
+        self.0 & (TRACING | MEASURED) != 0
+    }
+
+    /// Whether everything is polled, woken or not, to see what it waits for.
+    pub(crate) const fn is_traced(self) -> bool {
+        Snapshot(self.0).is_traced()
+    }
+
+    /// Who made the task's frame.
+    #[inline]
+    pub(crate) const fn origin(self) -> Origin {
+        Snapshot(self.0).origin()
+    }
+}
+
+impl fmt::Debug for Polled {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        Snapshot(self.0).fmt(f)
+    }
+}
+
 impl fmt::Debug for State {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.load().fmt(f)
@@ -365,6 +423,20 @@ impl Snapshot {
 
     pub(crate) const fn is_notified(self) -> bool {
         self.0 & NOTIFIED != 0
+    }
+
+    /// Who made the frame.
+    #[inline]
+    pub(crate) const fn origin(self) -> Origin {
+        if self.0 & FOREIGN == 0 { Origin::Pool } else { Origin::Foreign }
+    }
+
+    const fn is_traced(self) -> bool {
+        self.0 & TRACING != 0
+    }
+
+    const fn is_measured(self) -> bool {
+        self.0 & MEASURED != 0
     }
 
     #[inline]
@@ -408,6 +480,8 @@ impl fmt::Debug for Snapshot {
             .field("running", &self.is_running())
             .field("scheduled", &self.is_scheduled())
             .field("notified", &self.is_notified())
+            .field("traced", &self.is_traced())
+            .field("measured", &self.is_measured())
             .field("complete", &self.is_complete())
             .field("join_interest", &self.has_join_interest())
             .field("join_waker", &self.has_join_waker())

@@ -1,6 +1,7 @@
 //! Ticking at a fixed period.
 
-use std::future::poll_fn;
+use std::future::{Future, poll_fn};
+use std::panic::Location;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
@@ -150,8 +151,10 @@ impl Interval {
     /// # });
     /// # Ok::<(), std::io::Error>(())
     /// ```
-    pub async fn tick(&mut self) -> Instant {
-        poll_fn(|cx| self.poll_tick(cx)).await
+    #[track_caller]
+    pub fn tick(&mut self) -> impl Future<Output = Instant> + '_ {
+        self.sleep.as_mut().relocate(Location::caller());
+        poll_fn(|cx| self.poll_tick(cx))
     }
 
     /// Polls for the next tick.

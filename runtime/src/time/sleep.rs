@@ -1,6 +1,7 @@
 //! Waiting for an instant.
 
 use std::fmt;
+use std::panic::Location;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
@@ -146,6 +147,13 @@ impl Sleep {
         let me = self.project();
         *me.deadline = deadline;
         me.timer.reset(deadline);
+    }
+}
+
+impl Sleep {
+    /// Changes the line that is said to wait.
+    pub(super) fn relocate(self: Pin<&mut Self>, location: &'static Location<'static>) {
+        self.project().wait.relocate(location);
     }
 }
 

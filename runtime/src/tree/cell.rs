@@ -3,16 +3,17 @@
 
 use std::alloc::Layout;
 use std::future::Future;
-use std::mem::{ManuallyDrop, offset_of};
+use std::mem::{ManuallyDrop, needs_drop, offset_of};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::ptr::NonNull;
 use std::task::{Context, Poll};
 
-use super::raw::{Bounds, FrameHeader, FrameVtable, Payload, Phase, RawFrame};
+use super::raw::{FrameHeader, FrameVtable, Payload, RawFrame};
+use super::status::{Bounds, Phase, Status};
 use super::teardown;
 use crate::containment::{contain_panic, discard_payload};
-use crate::frame;
+use crate::frame::{self, AllocError};
 
 /// A frame.
 #[repr(C)]
@@ -31,9 +32,9 @@ union Body<F: Future> {
 /// An output that waits for the parent, or the panic that takes its place.
 pub(super) type Stored<T> = Result<T, Payload>;
 
-/// Makes a frame that its handle holds.
+/// Makes a frame that its handle holds, from the allocator whose window is open.
 #[inline(always)]
-pub(super) fn allocate<F: Future>(future: F, bounds: Bounds) -> RawFrame {
+pub(super) fn allocate<F: Future>(future: F, bounds: Bounds) -> Result<RawFrame, AllocError> {
     FrameCell::<F>::allocate(future, bounds)
 }
 
@@ -47,20 +48,24 @@ impl<F: Future> FrameCell<F> {
         drop_future: Self::drop_future,
         drop_output: Self::drop_output,
         layout: Self::LAYOUT,
+        future_name: std::any::type_name::<F>,
         body_offset: offset_of!(Self, body),
         body_bytes: size_of::<F>(),
     };
 
     #[inline(always)]
-    fn allocate(future: F, bounds: Bounds) -> RawFrame {
-        let memory = frame::alloc(Self::LAYOUT, frame::Kind::Raw).cast::<Self>();
-        let vtable: &'static FrameVtable = const { &Self::VTABLE };
-        let header = FrameHeader::new(vtable, bounds);
-        let cell = Self { header, body: Body { future: ManuallyDrop::new(future) } };
+    fn allocate(future: F, bounds: Bounds) -> Result<RawFrame, AllocError> {
+        let (memory, origin) = frame::alloc_scoped(Self::LAYOUT, frame::Kind::Raw)?;
+        let cell = memory.as_ptr().cast::<Self>();
+        let status = Status::new(bounds).with_origin(origin);
         // SAFETY: the memory is ours and fits a cell.
-        unsafe { memory.write(cell) };
+        unsafe { FrameHeader::write(cell.cast(), const { &Self::VTABLE }, status) };
+        // SAFETY: as above; no reference is made.
+        let body = unsafe { &raw mut (*cell).body };
+        // SAFETY: as above.
+        unsafe { body.cast::<F>().write(future) };
         // SAFETY: the frame is held by the handle that the caller makes.
-        unsafe { RawFrame::from_ptr(memory.cast()) }
+        Ok(unsafe { RawFrame::from_ptr(memory.cast()) })
     }
 
     /// The future's place.
@@ -93,23 +98,43 @@ impl<F: Future> FrameCell<F> {
 
     /// # Safety
     ///
-    /// That of [`poll`](Self::poll), and `target` is the address of a `Poll<F::Output>`.
-    unsafe fn poll_into(frame: RawFrame, cx: &mut Context<'_>, target: NonNull<()>) {
+    /// That of [`poll`](Self::poll), and `target` is the address of a `Poll<F::Output>` that is pending. If true is returned, the
+    /// handle's reference is gone.
+    unsafe fn poll_into(frame: RawFrame, cx: &mut Context<'_>, target: NonNull<()>) -> bool {
         // SAFETY: the caller's promise.
         let poll = unsafe { Self::poll(frame, cx) };
-        if poll.is_ready() {
-            if frame.header().children.get().is_some() {
-                tear_down_leaked_children(frame);
-            }
+        if poll.is_pending() {
+            return false;
+        }
+        if frame.header().children.get().is_some() {
+            tear_down_leaked_children(frame);
+        }
+        // Read before the phase is written: a load of a word of which a byte is still on its way would wait for it.
+        let status = frame.status();
+        let output = OnUnwind::new(poll);
+        if needs_drop::<F>() {
             frame.set_phase(Phase::Empty);
-            frame.header().state.transition_to_inert();
-            let drop = OnUnwind(Some(poll));
             // SAFETY: the future is there, and the phase says that it is not any more.
             unsafe { Self::drop_future(frame) };
-            let poll = drop.disarm();
-            // SAFETY: the caller's promise; what stands there is `Pending`, which needs no drop.
-            unsafe { target.cast::<Poll<F::Output>>().write(poll) };
         }
+        // SAFETY: the caller's promise; what stands there is `Pending`, which needs no drop.
+        unsafe { target.cast::<Poll<F::Output>>().write(output.disarm()) };
+        if status.is_linked() {
+            // Its place in a list of children has to be given up first.
+            frame.set_phase(Phase::Empty);
+            return false;
+        }
+        if frame.header().state.is_held_by_handle_only() {
+            frame.retire();
+            let memory = frame.as_non_null().cast();
+            // SAFETY: nobody else refers to the frame; it was allocated with this layout and kind, by this maker.
+            unsafe { frame::free_from(memory, Self::LAYOUT, frame::Kind::Raw, status.origin()) };
+        } else {
+            frame.set_phase(Phase::Empty);
+            frame.header().state.transition_to_inert();
+            frame.release_handle();
+        }
+        true
     }
 
     /// # Safety
@@ -178,18 +203,28 @@ fn tear_down_leaked_children(frame: RawFrame) {
 }
 
 /// Drops an output while a panic of its future's drop unwinds, and contains the panic of that drop.
-struct OnUnwind<T>(Option<T>);
+struct OnUnwind<T>(ManuallyDrop<T>);
 
 impl<T> OnUnwind<T> {
-    fn disarm(mut self) -> T {
-        self.0.take().expect("it is disarmed once")
+    #[inline(always)]
+    fn new(value: T) -> Self {
+        Self(ManuallyDrop::new(value))
+    }
+
+    #[inline(always)]
+    fn disarm(self) -> T {
+        let this = ManuallyDrop::new(self);
+        // SAFETY: the value is moved out once, and not dropped, since `this` is not.
+        unsafe { std::ptr::read(&raw const *this.0) }
     }
 }
 
 impl<T> Drop for OnUnwind<T> {
+    #[cold]
     fn drop(&mut self) {
-        if let Some(value) = self.0.take() {
-            contain_panic(|| drop(value));
-        }
+        contain_panic(|| {
+            // SAFETY: the value is there: it is taken out by `disarm` only, after which this is not called.
+            unsafe { ManuallyDrop::drop(&mut self.0) }
+        });
     }
 }

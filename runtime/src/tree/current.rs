@@ -5,6 +5,7 @@ use std::cell::Cell;
 use std::fmt;
 use std::marker::PhantomPinned;
 use std::ops::Range;
+use std::panic::Location;
 use std::pin::Pin;
 use std::ptr::{self, NonNull};
 use std::task::Waker;
@@ -27,18 +28,18 @@ thread_local! {
 /// While it is entered, its thread is the only one that touches the tree.
 pub(crate) struct Current {
     root: RootRef,
-    /// Where the root's own future lies.
-    root_body: Range<usize>,
+    /// Where the root's own future begins.
+    body_start: usize,
+    /// Where it ends; where it begins, when the tree has ended.
+    body_end: Cell<usize>,
     /// Null until the root has a tree.
     tree: Cell<*const Tree>,
     /// The frame whose future is being polled; `None` for the root's own.
     frame: Cell<Option<RawFrame>>,
-    /// How many polls of frames are nested on this stack.
-    depth: Cell<u32>,
+    /// How much stack first polls may use together; none in a run that only looks.
+    room_bytes: Cell<usize>,
     /// Frames that are part of the tree but have yet to be polled for the first time.
     fresh: Cell<Chain>,
-    /// Whether the root's end has begun: then nobody will take what is pushed.
-    is_ending: Cell<bool>,
     /// The run that this one is nested in.
     outer: Cell<*const Current>,
     _pinned: PhantomPinned,
@@ -60,12 +61,12 @@ impl Current {
     pub(crate) fn new(root: RootRef, root_body: Range<usize>, tree: *const Tree) -> Self {
         Self {
             root,
-            root_body,
+            body_start: root_body.start,
+            body_end: Cell::new(root_body.end),
             tree: Cell::new(tree),
             frame: Cell::new(None),
-            depth: Cell::new(0),
+            room_bytes: Cell::new(INLINE_STACK_BYTES),
             fresh: Cell::new(Chain::EMPTY),
-            is_ending: Cell::new(false),
             outer: Cell::new(ptr::null()),
             _pinned: PhantomPinned,
         }
@@ -94,18 +95,9 @@ impl Current {
             None => {
                 let tree = self.root.tree();
                 self.tree.set(tree.as_ptr());
-                if self.is_ending.get() {
-                    // SAFETY: the root, which is held while it is run, keeps its tree.
-                    drop(unsafe { tree.as_ref() }.ready.close());
-                }
                 tree
             }
         }
-    }
-
-    /// Says that the root is being dropped.
-    pub(super) fn begin_end(&self) {
-        self.is_ending.set(true);
     }
 
     pub(super) fn is_thread_bound(&self) -> bool {
@@ -123,23 +115,38 @@ impl Current {
     #[inline]
     pub(super) fn awaits(&self, handle: usize, waker: &Waker) -> bool {
         match self.frame.get() {
-            Some(frame) => frame.body().contains(&handle) && frame.is_waker(waker),
-            None => self.root_body.contains(&handle) && self.root.is_waker(waker),
+            Some(frame) => frame.is_waker(waker) && frame.has_in_body(handle),
+            None => self.root.is_waker(waker) && (self.body_start..self.body_end.get()).contains(&handle),
         }
     }
 
-    /// Whether a frame may be polled for the first time here and now, on top of the polls that are already on the stack.
+    /// Makes islands of what the root's own future polls for the first time while it is dropped.
+    pub(super) fn refuse_frames(&self) {
+        self.body_end.set(self.body_start);
+    }
+
+    /// Whether there is stack for a frame to be polled for the first time here and now, on top of the polls that are already on the stack.
     #[inline]
     pub(super) fn has_room(&self) -> bool {
         let here = 0_u8;
-        let used = ptr::from_ref(self).addr().abs_diff(ptr::from_ref(&here).addr());
-        self.depth.get() < INLINE_DEPTH && used < INLINE_STACK_BYTES
+        // On a stack that has been switched to since, this says no: then the frame is polled from the loop, which is always right.
+        let used = ptr::from_ref(self).addr().wrapping_sub(ptr::from_ref(&here).addr());
+        used < self.room_bytes.get()
+    }
+
+    /// Makes it a run in order to see what the tree waits for: frames that would be polled for the first time are left to a
+    /// later one.
+    pub(super) fn trace(&self) {
+        self.room_bytes.set(0);
+    }
+
+    fn is_traced(&self) -> bool {
+        self.room_bytes.get() == 0
     }
 
     /// Says that `frame` is being polled, until the result is dropped.
     #[inline]
     pub(super) fn nest(&self, frame: RawFrame) -> Nested<'_> {
-        self.depth.set(self.depth.get() + 1);
         Nested { current: self, frame: self.frame.replace(Some(frame)) }
     }
 
@@ -187,6 +194,14 @@ impl fmt::Debug for Current {
     }
 }
 
+impl<'a> Entered<'a> {
+    /// The run.
+    #[inline]
+    pub(crate) fn current(&self) -> Pin<&'a Current> {
+        self.0
+    }
+}
+
 impl Drop for Entered<'_> {
     #[inline]
     fn drop(&mut self) {
@@ -198,7 +213,6 @@ impl Drop for Nested<'_> {
     #[inline]
     fn drop(&mut self) {
         self.current.frame.set(self.frame);
-        self.current.depth.set(self.current.depth.get() - 1);
     }
 }
 
@@ -212,11 +226,11 @@ pub(super) fn with_current<R>(f: impl FnOnce(Option<&Current>) -> R) -> R {
 
 /// Whether this thread runs the tree, be it in an outer run: then it alone touches it.
 #[inline]
-pub(super) fn runs(tree: *const Tree) -> bool {
+pub(super) fn runs(tree: NonNull<Tree>) -> bool {
     let mut next = CURRENT.try_with(Cell::get).unwrap_or(ptr::null());
     // SAFETY: null, or a run that was entered further up on this stack and has not been left.
     while let Some(current) = unsafe { next.as_ref() } {
-        if ptr::eq(current.tree.get(), tree) {
+        if ptr::eq(current.tree.get(), tree.as_ptr()) {
             return true;
         }
         next = current.outer.get();
@@ -229,8 +243,26 @@ pub(crate) fn current_id() -> Option<Id> {
     with_current(|current| current.and_then(|current| current.root.id()))
 }
 
-/// How many frames may be polled for the first time on top of each other.
-const INLINE_DEPTH: u32 = 32;
+/// Whether the thread polls a tree in order to see what it waits for.
+pub(crate) fn is_traced() -> bool {
+    with_current(|current| current.is_some_and(Current::is_traced))
+}
 
-/// How much stack they may use together.
+/// Calls `f` for each frame from the one whose future the thread is polling up to the root's own, with its future's name and
+/// the line that awaits it. Returns the root's task, if it is one; `None` if the thread polls nothing.
+pub(crate) fn backtrace(
+    mut f: impl FnMut(&'static str, Option<&'static Location<'static>>),
+) -> Option<Option<Id>> {
+    with_current(|current| {
+        let current = current?;
+        let mut next = current.frame();
+        while let Some(frame) = next {
+            f(frame.future_name(), frame.awaited_at());
+            next = frame.parent();
+        }
+        Some(current.root.id())
+    })
+}
+
+/// How much stack frames may use that are polled for the first time on top of each other.
 const INLINE_STACK_BYTES: usize = 12 * 1024;

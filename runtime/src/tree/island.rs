@@ -1,7 +1,8 @@
 //! Frames that are polled and dropped like boxed futures.
 #![expect(unsafe_code, reason = "drops futures and outputs in place")]
 
-use super::raw::{Phase, RawFrame};
+use super::raw::RawFrame;
+use super::status::Phase;
 use super::teardown::detach;
 
 /// Makes a frame an island, and everything below it: from now on each is polled under its handle's poll. The frame itself stays
@@ -12,16 +13,20 @@ use super::teardown::detach;
 ///
 /// # Panics
 ///
-/// If the frame's own future, or that of one below it, is being polled further up on this stack. No safe code gets there.
+/// If the frame's own future is being polled further up on this stack.
 #[cold]
 pub(super) fn isolate(frame: RawFrame) {
+    assert!(!frame.status().is_polling(), "a Lazy was polled inside its own poll");
     let mut leaf = frame;
     loop {
         while let Some(child) = leaf.header().children.get() {
             leaf = child;
         }
-        assert!(!leaf.is_polling(), "a Lazy was polled inside its own poll");
         let parent = leaf.parent();
+        if leaf.status().is_polling() {
+            // Further up on this stack, and the caller is about to poll what it is polled by. No safe code gets here.
+            std::process::abort();
+        }
         // What has woken it, or wakes it before it is polled again, is found by that poll.
         leaf.header().state.transition_to_inert();
         leaf.set_phase(match leaf.phase() {

@@ -1,22 +1,16 @@
-//! The handles.
-#![expect(unsafe_code, reason = "the handle owns a frame whose type it does not know")]
+//! The handles of frames: what users hold.
+#![expect(unsafe_code, reason = "pins what it does not move, and says which threads a handle may go to")]
 
 use std::fmt;
 use std::future::Future;
-use std::marker::{PhantomData, PhantomPinned};
-use std::mem::MaybeUninit;
-use std::panic::{Location, resume_unwind};
+use std::marker::PhantomData;
 use std::pin::Pin;
-use std::ptr::NonNull;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll};
 
-use super::cell::{self, Stored};
-use super::current::{Current, runs, with_current};
-use super::raw::{Bounds, Phase, RawFrame};
+use super::handle::Handle;
 use super::shared::SharedLazy;
-use super::waker::WakerRef;
-use super::{island, teardown};
-use crate::coop;
+use super::status::Bounds;
+use crate::frame::AllocError;
 
 /// A future in a frame of its own, which starts when it is first awaited.
 ///
@@ -37,8 +31,14 @@ use crate::coop;
 /// that is later polled by a detour (another waker, another future than the one that began to await it) becomes an
 /// island, with everything below it.
 ///
-/// A wrapper that does something around each poll sees the first one only, since later ones go to the frame directly;
-/// [`opaque`](Self::opaque) keeps a frame an island.
+/// A wrapper that does something around each poll sees the first one only, since later ones go to the frame directly, and one that
+/// does something around the drop may come after that of the frame; [`opaque`](Self::opaque) keeps a frame an island.
+///
+/// Where the stack is deep already, the first poll is made by the worker's loop: then the handle is pending at first, also if the
+/// future is ready at once.
+///
+/// That goes for unsafe code in particular which lets others than its own owner at what is pinned in it, such as an intrusive list
+/// whose lock any thread may take: what it polls or drops under that lock, a worker may be polling without it.
 ///
 /// # Dropping it
 ///
@@ -74,13 +74,14 @@ use crate::coop;
 #[must_use = "futures do nothing unless awaited"]
 pub struct Lazy<'a, T> {
     frame: Handle<T>,
-    _future: PhantomData<Box<dyn Future<Output = T> + Send + 'a>>,
+    /// Its drop may use what is borrowed. Not a future of `T`: the handle is covariant in its output.
+    _future: PhantomData<Box<dyn Send + 'a>>,
 }
 
 /// A [`Lazy`] whose future need not be `Send`.
 ///
-/// It is more than a boxed future only where everything stays on one thread: below `block_on`. In a task, which it can get
-/// into by a wrapper that vouches for it, it is an island.
+/// It is more than a boxed future only where everything stays on one thread: below `block_on`, in that future itself or in another
+/// `LocalLazy`. Below what may be sent, a task or a [`Lazy`], which it can get into by a wrapper that vouches for it, it is an island.
 ///
 /// # Cancel safety
 ///
@@ -108,14 +109,18 @@ pub struct Lazy<'a, T> {
 #[must_use = "futures do nothing unless awaited"]
 pub struct LocalLazy<'a, T> {
     frame: Handle<T>,
-    _future: PhantomData<Box<dyn Future<Output = T> + 'a>>,
+    /// As that of [`Lazy`], and not `Send`.
+    _future: PhantomData<Box<dyn Unsent + 'a>>,
 }
 
 /// Puts a future into a frame of its own. Nothing runs before the first await.
 ///
+/// The output has to be `Send` as well: the frame keeps it until whoever awaits it is polled, which may be on another thread. For one
+/// that is not there is [`lazy_local`].
+///
 /// # Panics
 ///
-/// Ends the process through `handle_alloc_error` if there is no memory.
+/// If the allocator whose window is open refuses a frame; see [`try_lazy`].
 ///
 /// # Examples
 ///
@@ -124,8 +129,40 @@ pub struct LocalLazy<'a, T> {
 pub fn lazy<F>(future: F) -> Lazy<'static, F::Output>
 where
     F: Future + Send + 'static,
+    F::Output: Send,
 {
     Lazy { frame: Handle::new(future, Bounds::Rootable), _future: PhantomData }
+}
+
+/// As [`lazy`], for when the frame comes from an allocator that may refuse.
+///
+/// # Errors
+///
+/// If the allocator whose window is open ([`with_allocator`](crate::frame::with_allocator)) refuses. The future is dropped.
+///
+/// # Examples
+///
+/// ```
+/// use std::sync::Arc;
+/// use tress_runtime::frame::{Arena, with_allocator};
+/// use tress_runtime::task::try_lazy;
+///
+/// let arena = Arc::new(Arena::new(1024).unwrap());
+/// let large = [0_u8; 4096];
+/// let (small, large) = with_allocator(arena, || {
+///     (try_lazy(async { 1 }), try_lazy(async move { large.len() }))
+/// });
+/// assert!(large.is_err());
+/// let runtime = tress_runtime::Runtime::new()?;
+/// assert_eq!(runtime.block_on(small.expect("there is room")), 1);
+/// # Ok::<(), std::io::Error>(())
+/// ```
+pub fn try_lazy<F>(future: F) -> Result<Lazy<'static, F::Output>, AllocError>
+where
+    F: Future + Send + 'static,
+    F::Output: Send,
+{
+    Ok(Lazy { frame: Handle::try_new(future, Bounds::Rootable)?, _future: PhantomData })
 }
 
 /// Puts a future that borrows into a frame of its own: always an island, exactly like a boxed future.
@@ -239,8 +276,11 @@ impl<'a, T> Lazy<'a, T> {
     /// assert_eq!(runtime.block_on(count(&bytes)), 10_000);
     /// # Ok::<(), std::io::Error>(())
     /// ```
-    pub unsafe fn assume_unleaked(self) -> Self {
-        self.frame.frame.set_bounds(Bounds::Rootable);
+    pub unsafe fn assume_unleaked(mut self) -> Self
+    where
+        T: Send,
+    {
+        self.frame.set_bounds(Bounds::Rootable);
         self
     }
 
@@ -257,15 +297,15 @@ impl<'a, T> Lazy<'a, T> {
     /// assert_eq!(runtime.block_on(lazy(async { 1 }).opaque()), 1);
     /// # Ok::<(), std::io::Error>(())
     /// ```
-    pub fn opaque(self) -> Self {
-        self.frame.frame.set_bounds(Bounds::Island);
+    pub fn opaque(mut self) -> Self {
+        self.frame.set_bounds(Bounds::Island);
         self
     }
 
     /// Whether the loop polls the frame, or did.
     #[cfg(all(test, tress_loom))]
     pub(super) fn is_rooted(&self) -> bool {
-        matches!(self.frame.frame.phase(), Phase::Rooted | Phase::Done)
+        self.frame.is_rooted()
     }
 
     /// Makes it one that many can await, each of which gets a clone of the output.
@@ -279,8 +319,8 @@ impl<'a, T> Lazy<'a, T> {
 
 impl<T> LocalLazy<'_, T> {
     /// Keeps the frame an island; see [`Lazy::opaque`].
-    pub fn opaque(self) -> Self {
-        self.frame.frame.set_bounds(Bounds::Island);
+    pub fn opaque(mut self) -> Self {
+        self.frame.set_bounds(Bounds::Island);
         self
     }
 }
@@ -319,231 +359,5 @@ impl<T> fmt::Debug for LocalLazy<'_, T> {
     }
 }
 
-/// What both handles are made of.
-struct Handle<T> {
-    frame: RawFrame,
-    _output: PhantomData<T>,
-    _pinned: PhantomPinned,
-}
-
-impl<T> Handle<T> {
-    #[inline(always)]
-    fn new<F: Future<Output = T>>(future: F, bounds: Bounds) -> Self {
-        Self { frame: cell::allocate(future, bounds), _output: PhantomData, _pinned: PhantomPinned }
-    }
-
-    #[inline]
-    #[track_caller]
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<T> {
-        match self.frame.phase() {
-            Phase::Fresh => self.first_poll(cx),
-            Phase::Island => self.poll_island(cx),
-            Phase::Rooted => self.poll_rooted(cx),
-            Phase::Done => Poll::Ready(self.take()),
-            Phase::Empty | Phase::PoisonedRooted | Phase::PoisonedIsland => {
-                panic!("a Lazy was polled after it had completed or panicked")
-            }
-        }
-    }
-
-    /// Decides what the frame is, and polls it.
-    #[inline]
-    #[track_caller]
-    fn first_poll(&mut self, cx: &mut Context<'_>) -> Poll<T> {
-        let caller = Location::caller();
-        with_current(|current| match current {
-            Some(current) if self.may_be_rooted(current) && self.is_awaited_by(current, cx) => {
-                self.start(current, caller)
-            }
-            _ => {
-                self.frame.set_phase(Phase::Island);
-                self.poll_island(cx)
-            }
-        })
-    }
-
-    #[inline]
-    fn may_be_rooted(&self, current: &Current) -> bool {
-        match self.frame.bounds() {
-            Bounds::Rootable => true,
-            Bounds::RootableOnThread => current.is_thread_bound(),
-            Bounds::Island => false,
-        }
-    }
-
-    #[inline]
-    fn is_awaited_by(&self, current: &Current, cx: &Context<'_>) -> bool {
-        current.awaits(std::ptr::from_ref(self).addr(), cx.waker())
-    }
-
-    /// Makes the frame part of the tree, and polls it: at once, or from the loop if there is little stack left.
-    #[inline]
-    fn start(&mut self, current: &Current, caller: &'static Location<'static>) -> Poll<T> {
-        let frame = self.frame;
-        let tree = current.tree();
-        frame.root(tree, current.frame(), coop::is_unconstrained());
-        let mut poll = Poll::Pending;
-        if current.has_room() {
-            let _nested = current.nest(frame);
-            let waker = WakerRef::new(&frame);
-            let poisoning = Poisoning::begin(frame, Some(caller));
-            // SAFETY: this thread runs the tree, the future is there, and the address is that of such a value.
-            unsafe {
-                (frame.vtable().poll_into)(
-                    frame,
-                    &mut Context::from_waker(&waker),
-                    NonNull::from(&mut poll).cast(),
-                );
-            }
-            poisoning.end();
-            if poll.is_ready() {
-                return poll;
-            }
-        } else {
-            frame.header().state.transition_to_queued_unseen();
-            current.push_fresh(frame);
-        }
-        frame.link(frame.tree(), caller);
-        poll
-    }
-
-    /// Polls the frame exactly as a boxed future is polled.
-    #[track_caller]
-    fn poll_island(&mut self, cx: &mut Context<'_>) -> Poll<T> {
-        let frame = self.frame;
-        let mut poll = Poll::Pending;
-        let poisoning = Poisoning::begin(frame, None);
-        island::with_stack(|| {
-            // SAFETY: the handle has the island alone, the future is there, and the address is that of such a value.
-            unsafe { (frame.vtable().poll_into)(frame, cx, NonNull::from(&mut poll).cast()) };
-        });
-        poisoning.end();
-        poll
-    }
-
-    /// Somebody asks again, before the frame is done.
-    #[track_caller]
-    fn poll_rooted(&mut self, cx: &mut Context<'_>) -> Poll<T> {
-        let frame = self.frame;
-        let by_parent = with_current(|current| {
-            current
-                .is_some_and(|current| current.frame() == frame.parent() && self.is_awaited_by(current, cx))
-        });
-        if by_parent {
-            // Its end leads to the parent.
-            return Poll::Pending;
-        }
-        island::isolate(frame);
-        self.poll_island(cx)
-    }
-
-    /// Takes the stored output. Unwinds with the stored panic.
-    #[track_caller]
-    fn take(&mut self) -> T {
-        let frame = self.frame;
-        if frame.is_linked() && runs(frame.tree_ptr()) {
-            frame.unlink(frame.tree());
-        }
-        frame.set_phase(Phase::Empty);
-        let mut stored = MaybeUninit::<Stored<T>>::uninit();
-        // SAFETY: the phase said that the output is there, and it does not any more; the address is that of such a value.
-        unsafe { (frame.vtable().take)(frame, NonNull::from(&mut stored).cast()) };
-        // SAFETY: it was written just now.
-        match unsafe { stored.assume_init() } {
-            Ok(output) => output,
-            Err(payload) => resume_unwind(payload),
-        }
-    }
-}
-
-impl<T> Drop for Handle<T> {
-    #[inline]
-    fn drop(&mut self) {
-        if self.frame.phase() == Phase::Empty && !self.frame.is_linked() {
-            self.frame.release_handle();
-        } else {
-            drop_frame(self.frame);
-        }
-    }
-}
-
-/// Drops what is left of a frame, and the handle's reference. Unwinds if a drop panics.
-#[inline(never)]
-fn drop_frame(frame: RawFrame) {
-    /// The reference goes in any case.
-    struct Release(RawFrame);
-
-    impl Drop for Release {
-        fn drop(&mut self) {
-            let frame = self.0;
-            if !frame.is_linked() {
-                frame.release_handle();
-            } else if runs(frame.tree_ptr()) {
-                frame.unlink(frame.tree());
-                frame.release_handle();
-            } else {
-                orphan(frame);
-            }
-        }
-    }
-
-    let _release = Release(frame);
-    match frame.phase() {
-        Phase::Rooted | Phase::PoisonedRooted => {
-            if let Some(payload) = teardown::tear_down(frame)
-                && !std::thread::panicking()
-            {
-                resume_unwind(payload);
-            }
-        }
-        _ => island::drop_alone(frame),
-    }
-}
-
-/// Leaves a frame that is empty to whoever runs its tree, with the handle's reference: its place in its parent's list must not be
-/// touched by others.
-#[cold]
-fn orphan(frame: RawFrame) {
-    // A reference of its own: from the transition on, the handle's may go at any time.
-    let _held = Waker::clone(&WakerRef::new(&frame));
-    frame.orphan();
-}
-
-/// Marks a frame as polled, and as poisoned if that poll unwinds.
-struct Poisoning {
-    frame: RawFrame,
-    /// The line that awaits it, if it has just become part of a tree.
-    rooted_at: Option<&'static Location<'static>>,
-}
-
-impl Poisoning {
-    #[inline(always)]
-    fn begin(frame: RawFrame, rooted_at: Option<&'static Location<'static>>) -> Self {
-        frame.set_polling(true);
-        Self { frame, rooted_at }
-    }
-
-    #[inline(always)]
-    fn end(self) {
-        self.frame.set_polling(false);
-        std::mem::forget(self);
-    }
-}
-
-impl Drop for Poisoning {
-    #[cold]
-    fn drop(&mut self) {
-        self.frame.set_polling(false);
-        if self.frame.phase() == Phase::Empty {
-            // The future was ready, and its drop has panicked.
-            return;
-        }
-        match self.rooted_at {
-            Some(location) => {
-                self.frame.set_phase(Phase::PoisonedRooted);
-                self.frame.link(self.frame.tree(), location);
-            }
-            None => self.frame.set_phase(Phase::PoisonedIsland),
-        }
-    }
-}
+/// Anything.
+trait Unsent {}

@@ -1,8 +1,11 @@
 #![doc = include_str!("README.md")]
 #![expect(unsafe_code, reason = "pushes frames whose list reference it has")]
 
+#[cfg(doctest)]
+mod bounds;
 mod cell;
 mod current;
+mod handle;
 mod island;
 mod lazy;
 #[cfg(all(test, tress_loom))]
@@ -14,18 +17,21 @@ mod root;
 mod run;
 mod shared;
 mod state;
+mod status;
 mod teardown;
 #[cfg(all(test, not(tress_loom)))]
 mod tests;
+mod visit;
 mod waker;
 
-pub use self::lazy::{Lazy, LocalLazy, lazy, lazy_borrowed, lazy_local, lazy_local_borrowed};
+pub use self::lazy::{Lazy, LocalLazy, lazy, lazy_borrowed, lazy_local, lazy_local_borrowed, try_lazy};
 pub use self::shared::SharedLazy;
 
-pub(crate) use self::current::{Current, current_id};
+pub(crate) use self::current::{Current, Entered, backtrace, current_id, is_traced};
 pub(crate) use self::root::{RootRef, RootVtable};
 pub(crate) use self::run::{Ran, end, run};
 pub(crate) use self::teardown::keep_first;
+pub(crate) use self::visit::visit;
 pub(crate) use self::waker::wake_without_scheduling;
 
 use self::owned::Owned;

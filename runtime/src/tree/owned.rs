@@ -1,7 +1,8 @@
-//! A cell that only the thread that runs a tree touches.
-#![expect(unsafe_code, reason = "a cell in memory that other threads hold too, which loom watches")]
+//! Cells that only the thread that runs a tree touches.
+#![expect(unsafe_code, reason = "cells in memory that other threads hold too, which loom watches")]
 
 use std::fmt;
+use std::mem::MaybeUninit;
 
 use crate::primitive::cell::UnsafeCell;
 
@@ -9,9 +10,15 @@ use crate::primitive::cell::UnsafeCell;
 ///
 /// Frames are reached through pointers that other threads have too, for their wakers' sake; those threads touch the
 /// atomics only. Under loom every access is checked.
+#[repr(transparent)]
 pub(super) struct Owned<T>(UnsafeCell<T>);
 
+/// The same, without a value until it is first set: a frame that is ready at once never sets most of its header.
+#[repr(transparent)]
+pub(super) struct Unset<T>(Owned<MaybeUninit<T>>);
+
 impl<T: Copy> Owned<T> {
+    #[inline(always)]
     pub(super) fn new(value: T) -> Self {
         Self(UnsafeCell::new(value))
     }
@@ -29,7 +36,36 @@ impl<T: Copy> Owned<T> {
     }
 }
 
+impl<T: Copy> Unset<T> {
+    #[cfg(tress_loom)]
+    pub(super) fn new() -> Self {
+        Self(Owned::new(MaybeUninit::uninit()))
+    }
+
+    /// The value that was set last.
+    ///
+    /// # Safety
+    ///
+    /// It has been set.
+    #[inline(always)]
+    pub(super) unsafe fn get(&self) -> T {
+        // SAFETY: the caller's promise.
+        unsafe { self.0.get().assume_init() }
+    }
+
+    #[inline(always)]
+    pub(super) fn set(&self, value: T) {
+        self.0.set(MaybeUninit::new(value));
+    }
+}
+
 impl<T> fmt::Debug for Owned<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("..")
+    }
+}
+
+impl<T> fmt::Debug for Unset<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("..")
     }

@@ -3,17 +3,17 @@
 
 use std::alloc::Layout;
 use std::any::Any;
-use std::ops::Range;
 use std::panic::Location;
-use std::ptr::{self, NonNull};
+use std::ptr::NonNull;
 use std::task::{Context, Waker};
 
 use super::Tree;
-use super::owned::Owned;
+use super::owned::{Owned, Unset};
 use super::ready::Pushed;
 use super::state::{Freed, State, ToNotified, ToReleased};
+use super::status::{Bounds, Phase, Status};
 use super::waker::WakerRef;
-use crate::frame;
+use crate::frame::{self, AllocatorRef, EnterAllocator};
 
 /// What every frame begins with; the future, later its output, follows.
 ///
@@ -28,68 +28,29 @@ use crate::frame;
 #[derive(Debug)]
 pub(super) struct FrameHeader {
     pub(super) state: State,
-    pub(super) link: Owned<*mut FrameHeader>,
     vtable: &'static FrameVtable,
-    /// Null until the frame is part of a tree.
-    tree: Owned<*const Tree>,
-    /// The frame whose future holds the handle; `None` for the root's.
-    parent: Owned<Option<RawFrame>>,
+    pub(super) status: Owned<Status>,
     pub(super) children: Owned<Option<RawFrame>>,
-    prev_sibling: Owned<Option<RawFrame>>,
-    next_sibling: Owned<Option<RawFrame>>,
-    /// The line that awaits the frame.
-    awaited_at: Owned<Option<&'static Location<'static>>>,
-    phase: Owned<Phase>,
-    bounds: Owned<Bounds>,
-    flags: Owned<Flags>,
-}
-
-/// Where a frame stands in its life.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Phase {
-    /// The future was never polled; the handle may move.
-    Fresh,
-    /// The future is polled under its handle's poll, with that poll's waker.
-    Island,
-    /// The future is polled by whoever runs the tree.
-    Rooted,
-    /// The output, or the panic, lies where the future was.
-    Done,
-    /// The first poll, under the handle's poll, has panicked; what is left of the future is still there, with frames below.
-    PoisonedRooted,
-    /// A poll as an island has panicked; what is left of the future is still there.
-    PoisonedIsland,
-    /// Neither future nor output is there any more.
-    Empty,
-}
-
-/// What may become of a frame at its first poll.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Bounds {
-    /// Its future is `Send` and borrows nothing that it could outlive.
-    Rootable,
-    /// The same, but bound to its thread.
-    RootableOnThread,
-    /// It is always an island.
-    Island,
-}
-
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Flags {
-    /// Whether its future is being polled.
-    pub(super) is_polling: bool,
-    /// Whether it stands in its parent's list of children.
-    is_linked: bool,
-    /// Whether it was first polled inside [`unconstrained`](crate::task::coop::unconstrained).
-    pub(super) is_unconstrained: bool,
+    /// Set when the frame becomes part of a tree.
+    tree: Unset<NonNull<Tree>>,
+    /// Set while the frame is queued.
+    pub(super) link: Unset<*mut FrameHeader>,
+    /// Set when the frame becomes part of a tree: the frame whose future holds the handle; `None` for the root's.
+    parent: Unset<Option<RawFrame>>,
+    /// Set when the frame is linked.
+    prev_sibling: Unset<Option<RawFrame>>,
+    /// Set when the frame is linked.
+    next_sibling: Unset<Option<RawFrame>>,
+    /// Set when the frame becomes part of a tree: the line that awaits it.
+    awaited_at: Unset<&'static Location<'static>>,
 }
 
 /// What can be done with a frame whose future's type is not known.
 #[derive(Debug)]
 pub(super) struct FrameVtable {
-    /// Polls the future; a ready output is written to the address, a `Poll` of it, and the future dropped. Unwinds if the
-    /// future panics.
-    pub(super) poll_into: unsafe fn(RawFrame, &mut Context<'_>, NonNull<()>),
+    /// Polls the future; a ready output is written to the address, a `Poll` of it, the future dropped, and the handle's
+    /// reference released. True if so. Unwinds if the future panics.
+    pub(super) poll_into: unsafe fn(RawFrame, &mut Context<'_>, NonNull<()>) -> bool,
     /// Polls the future; stores a ready output or a panic in the future's place. True if it did. Does not unwind.
     pub(super) poll_stored: unsafe fn(RawFrame, &mut Context<'_>) -> bool,
     /// Moves the stored output to the address.
@@ -100,6 +61,8 @@ pub(super) struct FrameVtable {
     pub(super) drop_output: unsafe fn(RawFrame),
     /// The frame's layout.
     pub(super) layout: Layout,
+    /// The name of the future's type.
+    pub(super) future_name: fn() -> &'static str,
     /// Where the future lies in the frame.
     pub(super) body_offset: usize,
     /// The future's size.
@@ -116,21 +79,47 @@ pub(super) type Payload = Box<dyn Any + Send>;
 pub(super) struct RawFrame(NonNull<FrameHeader>);
 
 impl FrameHeader {
-    pub(super) fn new(vtable: &'static FrameVtable, bounds: Bounds) -> Self {
-        Self {
-            state: State::new(),
-            link: Owned::new(ptr::null_mut()),
-            vtable,
-            tree: Owned::new(ptr::null()),
-            parent: Owned::new(None),
-            children: Owned::new(None),
-            prev_sibling: Owned::new(None),
-            next_sibling: Owned::new(None),
-            awaited_at: Owned::new(None),
-            phase: Owned::new(Phase::Fresh),
-            bounds: Owned::new(bounds),
-            flags: Owned::new(Flags::default()),
-        }
+    /// Writes a new frame's header, field by field: to build it elsewhere and copy it would cost more than all the rest.
+    ///
+    /// # Safety
+    ///
+    /// `place` is the caller's, aligned, and has room for a header.
+    #[inline(always)]
+    #[expect(clippy::multiple_unsafe_ops_per_block, reason = "a field is named and written in one step")]
+    pub(super) unsafe fn write(place: *mut Self, vtable: &'static FrameVtable, status: Status) {
+        // SAFETY: the place is the caller's.
+        unsafe { (&raw mut (*place).state).write(State::new()) };
+        // SAFETY: as above.
+        unsafe { (&raw mut (*place).vtable).write(vtable) };
+        // SAFETY: as above.
+        unsafe { (&raw mut (*place).status).write(Owned::new(status)) };
+        // SAFETY: as above.
+        unsafe { (&raw mut (*place).children).write(Owned::new(None)) };
+        // SAFETY: as above.
+        unsafe { Self::write_unset(place) };
+    }
+
+    /// The cells without a value need no write.
+    #[cfg(not(tress_loom))]
+    #[inline(always)]
+    unsafe fn write_unset(_place: *mut Self) {}
+
+    /// Loom's cells have something to remember also if they have no value.
+    #[cfg(tress_loom)]
+    #[expect(clippy::multiple_unsafe_ops_per_block, reason = "a field is named and written in one step")]
+    unsafe fn write_unset(place: *mut Self) {
+        // SAFETY: the place is the caller's.
+        unsafe { (&raw mut (*place).tree).write(Unset::new()) };
+        // SAFETY: as above.
+        unsafe { (&raw mut (*place).link).write(Unset::new()) };
+        // SAFETY: as above.
+        unsafe { (&raw mut (*place).parent).write(Unset::new()) };
+        // SAFETY: as above.
+        unsafe { (&raw mut (*place).prev_sibling).write(Unset::new()) };
+        // SAFETY: as above.
+        unsafe { (&raw mut (*place).next_sibling).write(Unset::new()) };
+        // SAFETY: as above.
+        unsafe { (&raw mut (*place).awaited_at).write(Unset::new()) };
     }
 }
 
@@ -151,6 +140,11 @@ impl RawFrame {
     }
 
     #[inline(always)]
+    pub(super) const fn as_non_null(self) -> NonNull<FrameHeader> {
+        self.0
+    }
+
+    #[inline(always)]
     pub(super) fn header(&self) -> &FrameHeader {
         // SAFETY: the frame is held while the value is used (see `from_ptr`), and the header is only shared.
         unsafe { self.0.as_ref() }
@@ -162,78 +156,92 @@ impl RawFrame {
     }
 
     #[inline(always)]
+    pub(super) fn status(self) -> Status {
+        self.header().status.get()
+    }
+
+    #[inline(always)]
     pub(super) fn phase(self) -> Phase {
-        self.header().phase.get()
+        self.status().phase()
     }
 
     #[inline(always)]
     pub(super) fn set_phase(self, phase: Phase) {
-        self.header().phase.set(phase);
-    }
-
-    pub(super) fn bounds(self) -> Bounds {
-        self.header().bounds.get()
+        self.header().status.set(self.status().with_phase(phase));
     }
 
     pub(super) fn set_bounds(self, bounds: Bounds) {
-        self.header().bounds.set(bounds);
+        self.header().status.set(self.status().with_bounds(bounds));
     }
 
-    pub(super) fn parent(self) -> Option<RawFrame> {
-        self.header().parent.get()
+    /// The next frame in the parent's list of children, which was awaited earlier; of a frame that is linked.
+    pub(super) fn next_sibling(self) -> Option<RawFrame> {
+        // SAFETY: it was set when the frame was linked.
+        unsafe { self.header().next_sibling.get() }
     }
 
-    /// The tree that the frame is part of; callers know that it is.
-    pub(super) fn tree_ptr(self) -> *const Tree {
-        self.header().tree.get()
+    /// The line that awaits the frame, if it is part of a tree.
+    pub(super) fn awaited_at(self) -> Option<&'static Location<'static>> {
+        // SAFETY: it was set when the frame became part of the tree.
+        Some(unsafe { self.header().awaited_at.get() })
     }
 
-    /// The addresses of the frame's future.
+    /// The name of the future's type.
+    pub(super) fn future_name(self) -> &'static str {
+        (self.vtable().future_name)()
+    }
+
+    /// The frame whose future holds the handle, of a frame that is or was part of a tree; `None` for the root's.
     #[inline(always)]
-    pub(super) fn body(self) -> Range<usize> {
+    pub(super) fn parent(self) -> Option<RawFrame> {
+        // SAFETY: it was set when the frame was linked.
+        unsafe { self.header().parent.get() }
+    }
+
+    /// The tree that the frame is part of; callers know that it is, or was.
+    #[inline(always)]
+    pub(super) fn tree_ptr(self) -> NonNull<Tree> {
+        // SAFETY: it was set when the frame became part of the tree.
+        unsafe { self.header().tree.get() }
+    }
+
+    /// Whether the address lies in the frame's future.
+    #[inline(always)]
+    pub(super) fn has_in_body(self, address: usize) -> bool {
         let vtable = self.vtable();
-        let start = self.0.addr().get() + vtable.body_offset;
-        start..start + vtable.body_bytes
-    }
-
-    /// Whether the frame stands in its parent's list of children.
-    pub(super) fn is_linked(self) -> bool {
-        self.header().flags.get().is_linked
-    }
-
-    /// Whether the future is being polled, further up on this stack.
-    pub(super) fn is_polling(self) -> bool {
-        self.header().flags.get().is_polling
+        address.wrapping_sub(self.0.addr().get() + vtable.body_offset) < vtable.body_bytes
     }
 
     #[inline(always)]
     pub(super) fn set_polling(self, is_polling: bool) {
-        let flags = self.header().flags.get();
-        self.header().flags.set(Flags { is_polling, ..flags });
+        self.header().status.set(self.status().with_polling(is_polling));
     }
 
-    pub(super) fn is_unconstrained(self) -> bool {
-        self.header().flags.get().is_unconstrained
-    }
-
-    /// Makes the frame part of a tree. By whoever runs the tree.
+    /// Makes a frame of this status part of a tree, when its first poll begins. By whoever runs the tree.
     #[inline(always)]
-    pub(super) fn root(self, tree: NonNull<Tree>, parent: Option<RawFrame>, is_unconstrained: bool) {
+    pub(super) fn root(
+        self,
+        tree: NonNull<Tree>,
+        status: Status,
+        parent: Option<RawFrame>,
+        awaited_at: &'static Location<'static>,
+    ) {
         let header = self.header();
-        header.tree.set(tree.as_ptr());
+        header.tree.set(tree);
+        // Already now, for whoever looks from inside the poll.
         header.parent.set(parent);
-        header.phase.set(Phase::Rooted);
-        let flags = header.flags.get();
-        header.flags.set(Flags { is_unconstrained, ..flags });
+        header.awaited_at.set(awaited_at);
+        header.status.set(status.with_phase(Phase::Rooted).with_polling(true));
     }
 
-    /// Puts the frame into its parent's list of children.
-    pub(super) fn link(self, tree: &Tree, awaited_at: &'static Location<'static>) {
+    /// Puts the frame into its parent's list of children, when its first poll has ended.
+    #[inline]
+    pub(super) fn link(self, tree: &Tree, is_unconstrained: bool) {
         let header = self.header();
-        header.awaited_at.set(Some(awaited_at));
-        let flags = header.flags.get();
-        debug_assert!(!flags.is_linked);
-        header.flags.set(Flags { is_linked: true, ..flags });
+        let status = header.status.get();
+        debug_assert!(!status.is_linked());
+        let status = status.with_polling(false).with_linked(true).with_unconstrained(is_unconstrained);
+        header.status.set(status);
         let list = self.siblings(tree);
         let next = list.get();
         header.next_sibling.set(next);
@@ -244,15 +252,18 @@ impl RawFrame {
         list.set(Some(self));
     }
 
-    /// Takes the frame out of its parent's list of children. False if it is not there.
+    /// Takes the frame out of its parent's list of children; false if it was not there.
     pub(super) fn unlink(self, tree: &Tree) -> bool {
         let header = self.header();
-        let flags = header.flags.get();
-        if !flags.is_linked {
+        let status = header.status.get();
+        if !status.is_linked() {
             return false;
         }
-        header.flags.set(Flags { is_linked: false, ..flags });
-        let (prev, next) = (header.prev_sibling.get(), header.next_sibling.get());
+        header.status.set(status.with_linked(false));
+        // SAFETY: it was set when the frame was linked.
+        let prev = unsafe { header.prev_sibling.get() };
+        // SAFETY: as above.
+        let next = unsafe { header.next_sibling.get() };
         if let Some(next) = next {
             next.header().prev_sibling.set(prev);
         }
@@ -263,9 +274,10 @@ impl RawFrame {
         true
     }
 
-    /// The list of children that this frame is or would be in.
+    /// The list of children that this frame is, or is about to be, in.
+    #[inline]
     fn siblings<'a>(&'a self, tree: &'a Tree) -> &'a Owned<Option<RawFrame>> {
-        match self.header().parent.get() {
+        match self.parent() {
             // SAFETY: the parent's future holds this frame's handle, so the parent is held for as long as this frame has a
             // parent that it is linked to.
             Some(parent) => unsafe { &parent.0.as_ref().children },
@@ -286,6 +298,11 @@ impl RawFrame {
         }
     }
 
+    /// Adds a reference that is released before whoever runs the tree lets go of it, and which therefore needs none to the root.
+    pub(super) fn hold(self) {
+        let _ = self.header().state.ref_inc();
+    }
+
     /// Releases a reference, and the memory with the last one.
     pub(super) fn release(self) {
         if let ToReleased::Free(freed) = self.header().state.ref_dec() {
@@ -301,31 +318,30 @@ impl RawFrame {
         }
     }
 
-    #[inline(always)]
+    #[inline]
     fn free(self, freed: Freed) {
-        let layout = self.vtable().layout;
-        let tree = self.tree_ptr();
+        // The reference to the root keeps the tree until it is released.
+        let root = freed.holds_root.then(|| self.tree().root);
+        let (layout, origin) = (self.vtable().layout, self.status().origin());
         self.retire();
-        // SAFETY: the last reference is gone; the frame was allocated with this layout and kind.
-        unsafe { frame::free(self.0.cast(), layout, frame::Kind::Raw) };
-        if freed.holds_root {
-            // SAFETY: the reference to the root keeps the tree until it is released.
-            let root = unsafe { &*tree }.root;
+        // SAFETY: the last reference is gone; the frame was allocated with this layout and kind, by this maker.
+        unsafe { frame::free_from(self.0.cast(), layout, frame::Kind::Raw, origin) };
+        if let Some(root) = root {
             root.release();
         }
     }
 
     /// Has loom check that every other use of the header comes before.
     #[cfg(tress_loom)]
-    fn retire(mut self) {
-        self.header().tree.set(ptr::null());
+    pub(super) fn retire(mut self) {
+        self.header().tree.set(NonNull::dangling());
         // SAFETY: the last reference is gone.
         unsafe { self.0.as_mut() }.state.retire();
     }
 
     #[cfg(not(tress_loom))]
     #[inline(always)]
-    fn retire(self) {}
+    pub(super) fn retire(self) {}
 
     /// Wakes through a waker that stays.
     pub(super) fn wake_by_ref(self) {
@@ -385,16 +401,35 @@ impl RawFrame {
 
     /// The tree of a frame that is part of one, for somebody whose reference keeps it: a waker's comes with one to the root,
     /// and whoever runs the tree keeps it anyway.
+    #[inline]
     pub(super) fn tree(&self) -> &Tree {
-        debug_assert!(!self.tree_ptr().is_null(), "the frame is part of a tree, and has not been freed");
         // SAFETY: as above.
-        unsafe { &*self.tree_ptr() }
+        unsafe { self.tree_ptr().as_ref() }
+    }
+
+    /// The allocator that made the frame, if it is not the pool.
+    pub(super) fn maker(self) -> Option<AllocatorRef> {
+        // SAFETY: the frame is held, and was allocated with this layout, by this maker.
+        unsafe { frame::allocator_of(self.0.cast(), self.vtable().layout, self.status().origin()) }
+    }
+
+    /// Opens the window of the frame's maker: what the future makes comes from where the frame came from.
+    ///
+    /// # Safety
+    ///
+    /// The guard is dropped before the frame is freed, on this thread, and before any that was made earlier.
+    #[inline(always)]
+    pub(super) unsafe fn enter_maker<'a>(self) -> EnterAllocator<'a> {
+        // SAFETY: the caller's promise; the frame was allocated with this layout, by this maker.
+        unsafe { frame::enter_maker(self.0.cast(), self.vtable().layout, self.status().origin()) }
     }
 
     /// Polls the future and stores what comes of it. True if the frame is done. By whoever runs the tree.
     pub(super) fn poll_stored(self) -> bool {
         let waker = WakerRef::new(&self);
         let mut cx = Context::from_waker(&waker);
+        // SAFETY: the frame is held by whoever has it polled; the guard is dropped at the end of this function.
+        let _window = unsafe { self.enter_maker() };
         self.set_polling(true);
         // SAFETY: the caller runs the tree, and the frame's phase says that the future is there.
         let done = unsafe { (self.vtable().poll_stored)(self, &mut cx) };

@@ -94,7 +94,8 @@ impl Chain {
         while let Some(frame) = NonNull::new(newest) {
             // SAFETY: frames that were in the list are held by its references, which are the caller's now.
             let frame = unsafe { RawFrame::from_ptr(frame) };
-            newest = frame.header().link.get();
+            // SAFETY: it was set when the frame was queued.
+            newest = unsafe { frame.header().link.get() };
             chain.push(frame);
         }
         chain
@@ -111,7 +112,8 @@ impl Chain {
         let frame = NonNull::new(self.0)?;
         // SAFETY: the chain's frames are held by the references that it owns.
         let frame = unsafe { RawFrame::from_ptr(frame) };
-        self.0 = frame.header().link.get();
+        // SAFETY: it was set when the frame was queued.
+        self.0 = unsafe { frame.header().link.get() };
         Some(frame)
     }
 

@@ -2,8 +2,9 @@
 
 use super::Tree;
 use super::current::Current;
-use super::raw::{Phase, RawFrame};
+use super::raw::RawFrame;
 use super::ready::Chain;
+use super::status::Phase;
 use crate::coop;
 
 /// How a run has ended.
@@ -26,14 +27,12 @@ enum Parent {
 ///
 /// `poll_root` polls the root's own future, does not unwind, and says if it is ready.
 #[inline]
-pub(crate) fn run(current: &Current, root_woken: bool, mut poll_root: impl FnMut() -> bool) -> Ran {
+pub(crate) fn run(current: &Current, root_woken: bool, poll_root: &mut impl FnMut() -> bool) -> Ran {
     if root_woken && poll_root() {
         return Ran::Finished;
     }
     match current.tree_if_any() {
-        Some(tree) if current.has_fresh() || !tree.ready.is_empty() => {
-            run_frames(current, tree, &mut poll_root)
-        }
+        Some(tree) if current.has_fresh() || !tree.ready.is_empty() => run_frames(current, tree, poll_root),
         _ => Ran::Pending,
     }
 }
@@ -77,8 +76,8 @@ fn poll(frame: RawFrame, current: &Current) -> Option<Parent> {
     if frame.phase() != Phase::Rooted {
         return None;
     }
+    let _unconstrained = frame.status().is_unconstrained().then(|| coop::enter(None));
     let _nested = current.nest(frame);
-    let _unconstrained = frame.is_unconstrained().then(|| coop::enter(None));
     frame.poll_stored().then(|| frame.parent().map_or(Parent::Root, Parent::Frame))
 }
 
@@ -100,8 +99,8 @@ fn put_off(current: &Current, tree: &Tree, next: Option<Parent>, mut woken: Chai
 /// The root's own future is still there, or gone; what its drop does later finds the frames empty. Panics of the futures'
 /// drops are gathered: the first one is returned.
 pub(crate) fn end(current: &Current) -> Option<super::raw::Payload> {
-    // What the root's own future starts when it is dropped finds a tree that has ended, also if it is the first.
-    current.begin_end();
+    // Nobody would take from a list again what is woken of them.
+    current.refuse_frames();
     let tree = current.tree_if_any()?;
     let first = super::teardown::tear_down_all(&tree.children);
     drop(current.take_fresh());

@@ -67,6 +67,7 @@ pub(super) struct Freed {
 
 impl State {
     /// A new frame, held by its handle.
+    #[inline(always)]
     pub(super) fn new() -> Self {
         Self(AtomicUsize::new(REF_ONE))
     }
@@ -112,6 +113,7 @@ impl State {
 
     /// The frame has been taken from its list; true if it has been woken. The list's reference is the caller's now.
     #[must_use]
+    #[inline]
     pub(super) fn transition_to_popped(&self) -> bool {
         // `Acquire` pairs with the release of whoever woke the frame: the poll sees what the waker did before. `Release`,
         // because a waker that finds the link free must see that the list is done with it.
@@ -183,7 +185,15 @@ impl State {
         former.less_one_ref().freed().map_or(ToReleased::Held, ToReleased::Free)
     }
 
+    /// Whether nobody but the handle refers to the frame, or to the root through it: the caller has the handle.
+    #[inline(always)]
+    pub(super) fn is_held_by_handle_only(&self) -> bool {
+        // `Acquire` pairs with the release of the references that went before.
+        self.load(Ordering::Acquire) == Snapshot(REF_ONE)
+    }
+
     /// Releases the handle's reference: without a read-modify-write if it is the only one.
+    #[inline]
     pub(super) fn ref_dec_of_handle(&self) -> ToReleased {
         // `Acquire` pairs with the release of the references that went before.
         let current = self.load(Ordering::Acquire);
@@ -200,6 +210,7 @@ impl State {
         self.0.with_mut(|_| ());
     }
 
+    #[inline(always)]
     fn load(&self, ordering: Ordering) -> Snapshot {
         Snapshot(self.0.load(ordering))
     }

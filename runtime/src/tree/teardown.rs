@@ -4,7 +4,8 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use super::owned::Owned;
-use super::raw::{Payload, Phase, RawFrame};
+use super::raw::{Payload, RawFrame};
+use super::status::Phase;
 use crate::containment::discard_payload;
 
 /// Drops the future or the output of a rooted frame, after those of all frames below it: leaf first, each child before
@@ -40,10 +41,11 @@ pub(super) fn tear_down_all(children: &Owned<Option<RawFrame>>) -> Option<Payloa
     first
 }
 
-/// Takes a frame out of its parent's list, if it is there, and then releases the reference of a handle that was dropped where
-/// that could not be done. By whoever runs the tree, or has the parent's handle.
+/// Takes a frame out of its parent's list, and releases the reference of a handle that was dropped where that could not be
+/// done. By whoever runs the tree, or has the parent's handle.
+///
+/// An orphan is both in the list and queued: it may come here twice, and the reference goes with its place in the list.
 pub(super) fn detach(frame: RawFrame) {
-    // An orphan stands in the list until it is detached: by its parent's end, or by the loop, whichever comes first.
     if frame.unlink(frame.tree()) && frame.header().state.is_orphaned() {
         frame.release();
     }
@@ -51,7 +53,7 @@ pub(super) fn detach(frame: RawFrame) {
 
 /// Drops what is left in a frame that has no children, if that is not its handle's business.
 fn empty(frame: RawFrame) -> Option<Payload> {
-    if frame.is_polling() {
+    if frame.status().is_polling() {
         // Its own poll drops it: the future is in use further up on this stack, and the caller is about to free what it
         // borrows or lies in. No safe code gets here.
         std::process::abort();

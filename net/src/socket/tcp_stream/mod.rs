@@ -4,11 +4,14 @@ mod readiness;
 mod traits;
 mod transfer;
 
+use std::future::poll_fn;
 use std::io;
 use std::net::{Shutdown, SocketAddr};
+use std::panic::Location;
 use std::time::Duration;
 
 use socket2::SockRef;
+use tress_runtime::leaf::Wait;
 use tress_runtime::reactor::{Direction, Interest};
 
 use super::addrs::resolve;
@@ -75,24 +78,31 @@ impl TcpStream {
     /// # Ok(())
     /// # }
     /// ```
-    pub async fn connect(address: impl ToSocketAddrs) -> io::Result<Self> {
-        let addresses = resolve(address).await?;
-        let mut last_error = None;
-        for &address in addresses.as_slice() {
-            match Self::connect_one(address).await {
-                Ok(stream) => return Ok(stream),
-                Err(error) => last_error = Some(error),
+    #[track_caller]
+    pub fn connect<A: ToSocketAddrs>(address: A) -> impl Future<Output = io::Result<Self>> {
+        let caller = Location::caller();
+        async move {
+            let addresses = resolve(address).await?;
+            let mut last_error = None;
+            for &address in addresses.as_slice() {
+                match Self::connect_one(address, caller).await {
+                    Ok(stream) => return Ok(stream),
+                    Err(error) => last_error = Some(error),
+                }
             }
+            Err(last_error.expect("resolving gives at least one address"))
         }
-        Err(last_error.expect("resolving gives at least one address"))
     }
 
-    async fn connect_one(address: SocketAddr) -> io::Result<Self> {
-        TcpSocket::new_for(address)?.connect(address).await
+    async fn connect_one(address: SocketAddr, caller: &'static Location<'static>) -> io::Result<Self> {
+        TcpSocket::new_for(address)?.connect_at(address, caller).await
     }
 
     /// Waits until a connect that was begun is done.
-    pub(crate) async fn connecting(stream: mio::net::TcpStream) -> io::Result<Self> {
+    pub(crate) async fn connecting(
+        stream: mio::net::TcpStream,
+        caller: &'static Location<'static>,
+    ) -> io::Result<Self> {
         let io = Registered::new_idle(stream, Interest::READABLE | Interest::WRITABLE)?;
         let stream = io.source();
         let check = || {
@@ -107,7 +117,8 @@ impl TcpStream {
                 result => result.map(drop),
             }
         };
-        io.registration().io(Direction::Write, "tcp connect", check).await?;
+        let mut wait = Wait::at("tcp connect", caller);
+        poll_fn(|cx| io.registration().poll_io(cx, Direction::Write, &mut wait, check)).await?;
         Ok(Self { io })
     }
 

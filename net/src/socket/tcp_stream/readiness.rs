@@ -2,7 +2,7 @@
 
 use std::future::poll_fn;
 use std::io::{self, IoSlice, IoSliceMut, Read, Write};
-use std::task::Poll;
+use std::task::{Context, Poll};
 
 use tress_runtime::leaf::Wait;
 use tress_runtime::reactor::{Direction, Interest, Ready};
@@ -38,10 +38,11 @@ impl TcpStream {
     /// # Ok(())
     /// # }
     /// ```
-    pub async fn ready(&self, interest: Interest) -> io::Result<Ready> {
+    #[track_caller]
+    pub fn ready(&self, interest: Interest) -> impl Future<Output = io::Result<Ready>> {
         let mut wait = Wait::new("tcp readiness");
         let wanted = [(interest.is_readable(), Direction::Read), (interest.is_writable(), Direction::Write)];
-        poll_fn(|cx| {
+        poll_fn(move |cx| {
             wait.poll(cx, |cx| {
                 for (_, direction) in wanted.iter().filter(|(is_wanted, _)| *is_wanted) {
                     if let Poll::Ready(ready) = self.io.registration().poll_ready(cx, *direction) {
@@ -51,7 +52,6 @@ impl TcpStream {
                 Poll::Pending
             })
         })
-        .await
     }
 
     /// Waits until a read may give something.
@@ -85,8 +85,10 @@ impl TcpStream {
     /// # Ok(())
     /// # }
     /// ```
-    pub async fn readable(&self) -> io::Result<()> {
-        self.io.registration().ready(Direction::Read, "tcp readable").await.map(drop)
+    #[track_caller]
+    pub fn readable(&self) -> impl Future<Output = io::Result<()>> {
+        let mut wait = Wait::new("tcp readable");
+        poll_fn(move |cx| self.poll_direction(cx, &mut wait, Direction::Read))
     }
 
     /// Waits until a write may take something.
@@ -114,8 +116,19 @@ impl TcpStream {
     /// # Ok(())
     /// # }
     /// ```
-    pub async fn writable(&self) -> io::Result<()> {
-        self.io.registration().ready(Direction::Write, "tcp writable").await.map(drop)
+    #[track_caller]
+    pub fn writable(&self) -> impl Future<Output = io::Result<()>> {
+        let mut wait = Wait::new("tcp writable");
+        poll_fn(move |cx| self.poll_direction(cx, &mut wait, Direction::Write))
+    }
+
+    fn poll_direction(
+        &self,
+        cx: &mut Context<'_>,
+        wait: &mut Wait,
+        direction: Direction,
+    ) -> Poll<io::Result<()>> {
+        wait.poll(cx, |cx| self.io.registration().poll_ready(cx, direction)).map_ok(drop)
     }
 
     /// Reads what is there, without waiting.

@@ -4,6 +4,7 @@ use std::future::poll_fn;
 use std::io::{self, IoSlice, IoSliceMut, Read, Write};
 use std::mem::MaybeUninit;
 use std::ops::{Deref, Range};
+use std::panic::Location;
 use std::task::{Context, Poll};
 
 use socket2::SockRef;
@@ -40,9 +41,9 @@ impl TcpStream {
     /// # Ok(())
     /// # }
     /// ```
-    pub async fn read(&self, buf: &mut [u8]) -> io::Result<usize> {
-        let mut wait = Wait::new("tcp read");
-        poll_fn(|cx| self.poll_read_with(cx, &mut wait, buf)).await
+    #[track_caller]
+    pub fn read<'a>(&'a self, buf: &'a mut [u8]) -> impl Future<Output = io::Result<usize>> + 'a {
+        self.read_at(Location::caller(), buf)
     }
 
     /// Reads into several buffers, one after the other.
@@ -74,9 +75,10 @@ impl TcpStream {
     /// # Ok(())
     /// # }
     /// ```
-    pub async fn read_vectored(&self, bufs: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
+    #[track_caller]
+    pub fn read_vectored(&self, bufs: &mut [IoSliceMut<'_>]) -> impl Future<Output = io::Result<usize>> {
         let mut wait = Wait::new("tcp read");
-        poll_fn(|cx| self.poll_read_vectored_with(cx, &mut wait, bufs)).await
+        poll_fn(move |cx| self.poll_read_vectored_with(cx, &mut wait, bufs))
     }
 
     /// Fills the buffer.
@@ -105,17 +107,21 @@ impl TcpStream {
     /// # Ok(())
     /// # }
     /// ```
-    pub async fn read_exact(&self, buf: &mut [u8]) -> io::Result<()> {
-        let mut filled = 0;
-        while filled < buf.len() {
-            match self.read(&mut buf[filled..]).await {
-                Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
-                Ok(read) => filled += read,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
+    #[track_caller]
+    pub fn read_exact<'a>(&'a self, buf: &'a mut [u8]) -> impl Future<Output = io::Result<()>> + 'a {
+        let caller = Location::caller();
+        async move {
+            let mut filled = 0;
+            while filled < buf.len() {
+                match self.read_at(caller, &mut buf[filled..]).await {
+                    Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+                    Ok(read) => filled += read,
+                    Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                    Err(error) => return Err(error),
+                }
             }
+            Ok(())
         }
-        Ok(())
     }
 
     /// Reads what is there and leaves it there for the next read.
@@ -147,12 +153,15 @@ impl TcpStream {
     /// # Ok(())
     /// # }
     /// ```
-    pub async fn peek(&self, buf: &mut [u8]) -> io::Result<usize> {
-        if buf.is_empty() {
-            return Ok(0);
-        }
-        let source = self.io.source();
-        self.io.registration().io(Direction::Read, "tcp peek", || source.peek(buf)).await
+    #[track_caller]
+    pub fn peek<'a>(&'a self, buf: &'a mut [u8]) -> impl Future<Output = io::Result<usize>> + 'a {
+        let mut wait = Wait::new("tcp peek");
+        poll_fn(move |cx| {
+            if buf.is_empty() {
+                return Poll::Ready(Ok(0));
+            }
+            self.io.registration().poll_io(cx, Direction::Read, &mut wait, || self.io.source().peek(buf))
+        })
     }
 
     /// Writes what fits into the kernel's buffer, and says how much that was.
@@ -180,9 +189,9 @@ impl TcpStream {
     /// # Ok(())
     /// # }
     /// ```
-    pub async fn write(&self, buf: &[u8]) -> io::Result<usize> {
-        let mut wait = Wait::new("tcp write");
-        poll_fn(|cx| self.poll_write_with(cx, &mut wait, buf)).await
+    #[track_caller]
+    pub fn write<'a>(&'a self, buf: &'a [u8]) -> impl Future<Output = io::Result<usize>> + 'a {
+        self.write_at(Location::caller(), buf)
     }
 
     /// Writes from several buffers, one after the other.
@@ -212,9 +221,10 @@ impl TcpStream {
     /// # Ok(())
     /// # }
     /// ```
-    pub async fn write_vectored(&self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
+    #[track_caller]
+    pub fn write_vectored(&self, bufs: &[IoSlice<'_>]) -> impl Future<Output = io::Result<usize>> {
         let mut wait = Wait::new("tcp write");
-        poll_fn(|cx| self.poll_write_vectored_with(cx, &mut wait, bufs)).await
+        poll_fn(move |cx| self.poll_write_vectored_with(cx, &mut wait, bufs))
     }
 
     /// Writes the whole buffer.
@@ -241,22 +251,46 @@ impl TcpStream {
     /// # Ok(())
     /// # }
     /// ```
-    pub async fn write_all(&self, buf: &[u8]) -> io::Result<()> {
-        let mut written = 0;
-        while written < buf.len() {
-            match self.write(&buf[written..]).await {
-                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-                Ok(count) => written += count,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
+    #[track_caller]
+    pub fn write_all<'a>(&'a self, buf: &'a [u8]) -> impl Future<Output = io::Result<()>> + 'a {
+        let caller = Location::caller();
+        async move {
+            let mut written = 0;
+            while written < buf.len() {
+                match self.write_at(caller, &buf[written..]).await {
+                    Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                    Ok(count) => written += count,
+                    Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                    Err(error) => return Err(error),
+                }
             }
+            Ok(())
         }
-        Ok(())
     }
 }
 
 /// What the methods above and the traits share.
 impl TcpStream {
+    /// Reads on behalf of the line at `caller`.
+    fn read_at<'a>(
+        &'a self,
+        caller: &'static Location<'static>,
+        buf: &'a mut [u8],
+    ) -> impl Future<Output = io::Result<usize>> + 'a {
+        let mut wait = Wait::at("tcp read", caller);
+        poll_fn(move |cx| self.poll_read_with(cx, &mut wait, buf))
+    }
+
+    /// Writes on behalf of the line at `caller`.
+    fn write_at<'a>(
+        &'a self,
+        caller: &'static Location<'static>,
+        buf: &'a [u8],
+    ) -> impl Future<Output = io::Result<usize>> + 'a {
+        let mut wait = Wait::at("tcp write", caller);
+        poll_fn(move |cx| self.poll_write_with(cx, &mut wait, buf))
+    }
+
     #[inline]
     pub(super) fn poll_read_with(
         &self,
@@ -277,6 +311,7 @@ impl TcpStream {
     pub(crate) fn poll_recv_uninit(
         &self,
         cx: &mut Context<'_>,
+        wait: &mut Wait,
         buf: &mut [MaybeUninit<u8>],
     ) -> Poll<io::Result<usize>> {
         if buf.is_empty() {
@@ -284,8 +319,7 @@ impl TcpStream {
         }
         let len = buf.len();
         let socket = SockRef::from(self.io.source());
-        let mut wait = Wait::new("tcp read");
-        self.io.registration().poll_transfer(cx, Direction::Read, &mut wait, len, || socket.recv(buf))
+        self.io.registration().poll_transfer(cx, Direction::Read, wait, len, || socket.recv(buf))
     }
 
     /// As [`poll_recv_uninit`](Self::poll_recv_uninit), at once, whatever the reactor has heard of the stream so far.

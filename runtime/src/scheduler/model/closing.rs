@@ -4,13 +4,14 @@ use loom::thread;
 
 use super::super::clear;
 use super::{Books, pool, start};
+use crate::primitive::deque::stand_in::bare;
 use crate::primitive::explore::explore;
 
 /// The closing thread finds the task, or its pusher takes it back.
 #[test]
 fn a_late_push_is_dropped_by_one_side() {
     explore(6, || {
-        let (pool, locals) = pool(1);
+        let (pool, locals) = bare(|| pool(1));
         drop(locals);
         let books = Books::new();
         let pusher = thread::spawn({
@@ -31,7 +32,7 @@ fn a_late_push_is_dropped_by_one_side() {
 #[test]
 fn a_worker_ends_while_a_task_is_pushed() {
     explore(4, || {
-        let (pool, locals) = pool(1);
+        let (pool, locals) = bare(|| pool(1));
         let books = Books::new();
         let workers: Vec<_> = locals.into_iter().map(start).collect();
         let pusher = thread::spawn({

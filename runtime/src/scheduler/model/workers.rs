@@ -4,6 +4,7 @@ use loom::thread;
 
 use super::super::pool::PoolRef;
 use super::{Books, pool, start};
+use crate::primitive::deque::stand_in::bare;
 use crate::primitive::explore::explore;
 
 /// Ends the workers, and checks that nobody is counted who is not there.
@@ -22,7 +23,7 @@ fn claims(pool: &PoolRef) -> u64 {
 #[test]
 fn a_push_wakes_the_only_worker() {
     explore(5, || {
-        let (pool, locals) = pool(1);
+        let (pool, locals) = bare(|| pool(1));
         let books = Books::new();
         let workers = locals.into_iter().map(start).collect();
         pool.push_remote(Books::item(&books));

@@ -35,9 +35,14 @@ fn foreign_thread_outlives_executor(waking: bool) {
                     handle.abort();
                 }
             });
-            while !abort.is_finished() {
+            loop {
                 let _ = super::abort::shut_down(&abort);
                 queue.drop_all();
+                if abort.is_finished() {
+                    break;
+                }
+                // Not before the look: loom lets the other thread run to its end first, and the executor would never go
+                // while it is still at it.
                 yield_now();
             }
             epoch::retire(Remains(queue.clone()));

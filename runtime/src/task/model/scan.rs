@@ -35,7 +35,7 @@ impl Slot {
 
     fn make(&self, value: u32) {
         self.write(value);
-        self.state().initialise();
+        self.state().initialise(crate::frame::Origin::Pool);
     }
 
     /// Releases a reference; whoever releases the last one uses up the content. True if it did.

@@ -10,9 +10,10 @@ use crate::primitive::sync::Arc;
 use crate::primitive::sync::atomic::{AtomicUsize, Ordering};
 use crate::task::model::Count;
 use crate::tree::cell;
-use crate::tree::raw::{Bounds, RawFrame};
+use crate::tree::raw::RawFrame;
 use crate::tree::ready::{Chain, Pushed, ReadyList};
 use crate::tree::state::ToNotified;
+use crate::tree::status::Bounds;
 
 /// A list with what its users know of it.
 struct Watched {
@@ -69,7 +70,7 @@ impl Watched {
 
 /// A frame that is held by its handle's reference alone.
 fn frame() -> RawFrame {
-    cell::allocate::<Ready<()>>(ready(()), Bounds::Rootable)
+    cell::allocate::<Ready<()>>(ready(()), Bounds::Rootable).expect("the pool does not refuse")
 }
 
 /// Two frames are pushed while the list is taken: each comes out once, and one of the pushers is told of each list that comes out.

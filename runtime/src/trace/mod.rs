@@ -1,0 +1,11 @@
+//! What the tasks of a live runtime are doing.
+#![doc = include_str!("README.md")]
+
+mod backtrace;
+pub(crate) mod collector;
+mod dump;
+mod json;
+mod text;
+
+pub use self::backtrace::{Backtrace, backtrace};
+pub use self::dump::{Dump, FrameDump, State, TaskDump, WaitDump, dump};

@@ -1,0 +1,200 @@
+//! An allocator of frames is foreign code, called in the middle of everything: it may ask who runs, spawn, poll, refuse and panic.
+#![expect(unsafe_code, reason = "allocators are declared by an unsafe impl")]
+
+mod leaves;
+mod support;
+
+use std::alloc::Layout;
+use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::pin;
+use std::ptr::NonNull;
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Waker};
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use leaves::{Gate, Tally};
+use support::{Census, Counted, Pend, Random, runtime, wait_until, watchdog, without_panic_messages};
+use tress::Runtime;
+use tress::frame::{self, AllocError, FrameAllocator, Global, with_allocator};
+use tress::task::{self, Lazy, lazy, yield_now};
+
+/// The program's own memory, with a function that is called whenever something has been done.
+struct Meddling<F: Fn(Event) + Send + Sync> {
+    meddle: F,
+    _counted: Counted,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Event {
+    Allocates,
+    HasFreed,
+    IsDropped,
+}
+
+impl<F: Fn(Event) + Send + Sync> Meddling<F> {
+    fn new(census: &Census, meddle: F) -> Arc<Self> {
+        Arc::new(Self { meddle, _counted: census.count() })
+    }
+}
+
+// SAFETY: the memory is that of `Global`, which keeps the promises.
+unsafe impl<F: Fn(Event) + Send + Sync> FrameAllocator for Meddling<F> {
+    fn allocate(&self, layout: Layout) -> Result<NonNull<u8>, AllocError> {
+        (self.meddle)(Event::Allocates);
+        Global.allocate(layout)
+    }
+
+    unsafe fn deallocate(&self, ptr: NonNull<u8>, layout: Layout) {
+        // SAFETY: the caller promises what `Global` asks for.
+        unsafe { Global.deallocate(ptr, layout) };
+        (self.meddle)(Event::HasFreed);
+    }
+}
+
+impl<F: Fn(Event) + Send + Sync> Drop for Meddling<F> {
+    fn drop(&mut self) {
+        (self.meddle)(Event::IsDropped);
+    }
+}
+
+/// Runs tasks and lazies of all fates, whose frames come from the allocator that is made for each.
+fn use_frames<A: FrameAllocator + 'static>(runtime: &Runtime, make: impl Fn() -> Arc<A>) {
+    let spawn = |future: Lazy<'static, usize>, make: Arc<A>| with_allocator(make, || runtime.spawn(future));
+    let level = |pends| lazy(async move { lazy(Pend(pends)).await });
+    let future = |pends| {
+        with_allocator(make(), || {
+            lazy(async move {
+                level(pends).await;
+                let (one, two) = (lazy(Pend(pends)), lazy(Pend(2 * pends)));
+                tress::join!(one, two);
+                1
+            })
+        })
+    };
+    for pends in [0, 1, 3] {
+        // Joined, detached, aborted while it waits, and aborted before it starts.
+        assert_eq!(runtime.block_on(spawn(future(pends), make())).unwrap(), 1);
+        drop(spawn(future(pends), make()));
+        let gate = Gate::default();
+        let leaf = gate.clone();
+        let waits = with_allocator(make(), || {
+            lazy(async move {
+                lazy(async move { leaf.passed().await }).await;
+                1
+            })
+        });
+        let waits = spawn(waits, make());
+        wait_until(|| gate.polls() > 0, "it was not polled");
+        waits.abort();
+        assert!(runtime.block_on(waits).unwrap_err().is_aborted());
+        let aborted = spawn(future(pends), make());
+        aborted.abort();
+        let _ = runtime.block_on(aborted);
+        assert_eq!(runtime.block_on(frame::scope(make(), future(pends))), 1);
+    }
+}
+
+/// Who asks for the task gets the one that is running, or none, but never one that is gone.
+#[test]
+fn as_asking_who_runs() {
+    let _watchdog = watchdog();
+    let (runtime, census) = (runtime(2), Census::default());
+    use_frames(&runtime, || {
+        Meddling::new(&census, |_| {
+            let id = task::try_id();
+            // In a lazy, nobody asks another one.
+            let mut polled = pin!(lazy(async { task::try_id() }));
+            let polled = polled.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+            assert_eq!(polled, std::task::Poll::Ready(id));
+        })
+    });
+    drop(runtime);
+    census.wait_until_empty();
+}
+
+/// Each of them makes frames of its own, which come from the pool: boxes, lazies, tasks, and what all of these wait for.
+#[test]
+fn as_making_frames() {
+    let _watchdog = watchdog();
+    let (runtime, census, tasks) = (runtime(2), Census::default(), Tally::default());
+    use_frames(&runtime, || {
+        let (handle, tasks) = (runtime.handle().clone(), tasks.clone());
+        Meddling::new(&census, move |event| {
+            let boxed = frame::Box::pin(Pend(1));
+            let mut polled = pin!(lazy(boxed));
+            assert!(polled.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+            let tasks = tasks.clone();
+            let task = handle.spawn(lazy(async move {
+                lazy(Pend(1)).await;
+                tasks.add();
+            }));
+            if event != Event::Allocates {
+                drop(task);
+            } else {
+                task.abort();
+            }
+        })
+    });
+    drop(runtime);
+    census.wait_until_empty();
+    assert!(tasks.count() > 0);
+}
+
+/// The one who wants a frame gets the panic, or the refusal; a runtime in which that happens comes to its end like any other.
+#[test]
+fn as_panicking_and_refusing() {
+    let _watchdog = watchdog();
+    let census = Census::default();
+    without_panic_messages(|| {
+        for seed in 0..40 {
+            let runtime = runtime(2);
+            let random = Mutex::new(Random(seed));
+            let allocator = Meddling::new(&census, move |event| {
+                let dice = random.lock().unwrap().below(8);
+                assert!(event == Event::IsDropped || dice != 0, "expected: of an allocator");
+            });
+            for _ in 0..20 {
+                let counted = census.count();
+                let spawned = catch_unwind(AssertUnwindSafe(|| {
+                    with_allocator(Arc::clone(&allocator), || runtime.spawn(tree(3, counted)))
+                }));
+                if let Ok(task) = spawned {
+                    // Its frames may have been refused; it has ended in any case.
+                    let _ = runtime.block_on(task);
+                }
+            }
+            runtime.block_on(async {
+                let counted = census.count();
+                let scoped = frame::scope(allocator, async { tree(3, counted).await });
+                let _ = AssertUnwindSafe(scoped).catch_unwind().await;
+            });
+            let metrics = runtime.handle().metrics();
+            wait_until(|| metrics.live_tasks() == 0, "a task that never was is alive");
+            runtime.shutdown(Duration::from_secs(60)).unwrap();
+            census.wait_until_empty();
+        }
+    });
+}
+
+/// A tree of frames, made while it runs.
+fn tree(depth: usize, counted: Counted) -> Lazy<'static, ()> {
+    lazy(async move {
+        let _counted = counted;
+        yield_now().await;
+        if depth > 0 {
+            let (one, two) = (branch(depth), branch(depth));
+            let spawned = task::spawn(branch(depth));
+            tress::join!(one, two);
+            let _ = spawned.await;
+        }
+    })
+}
+
+fn branch(depth: usize) -> Lazy<'static, ()> {
+    lazy(async move {
+        let held = Census::default();
+        tree(depth - 1, held.count()).await;
+    })
+}

@@ -1,0 +1,277 @@
+//! A shared lazy runs once, for whoever awaits it: all get its output, it goes on while anybody still wants it, and the
+//! last one to lose interest cancels it.
+
+mod leaves;
+mod support;
+
+use std::future::poll_fn;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::{Pin, pin};
+use std::sync::{Arc, mpsc};
+use std::task::{Context, Poll, Waker};
+use std::thread;
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use futures_util::future::join_all;
+use leaves::{Flag, Gate, Tally, poll_once};
+use support::{
+    Census, Pend, block_on_foreign, runtime, stress, wait_until, watchdog, without_panic_messages,
+};
+use tress::task::{SharedLazy, lazy, lazy_borrowed, yield_now};
+
+/// Passes a gate; how often that is done is counted.
+fn shared(gate: &Gate, runs: &Tally, census: &Census) -> SharedLazy<'static, Arc<str>> {
+    let (gate, runs, counted) = (gate.clone(), runs.clone(), census.count());
+    lazy(async move {
+        let _counted = counted;
+        runs.add();
+        lazy(async move { gate.passed().await }).await;
+        Arc::from("shared")
+    })
+    .shared()
+}
+
+#[test]
+fn by_many_tasks() {
+    let _watchdog = watchdog();
+    for workers in [1, 4] {
+        let (runtime, gate, runs, census) =
+            (runtime(workers), Gate::default(), Tally::default(), Census::default());
+        let shared = shared(&gate, &runs, &census);
+        let tasks: Vec<_> = (0..20)
+            .map(|n| {
+                let shared = shared.clone();
+                runtime.spawn(async move {
+                    match n % 4 {
+                        0 => shared.await,
+                        1 => lazy(shared).await,
+                        2 => Box::pin(shared).await,
+                        _ => tress::join!(shared.clone(), shared).0,
+                    }
+                })
+            })
+            .collect();
+        wait_until(|| gate.polls() > 0, "nobody has started it");
+        // Some come after the start, some after the end, on other executors.
+        let late = shared.clone();
+        let foreign = thread::spawn(move || block_on_foreign(late));
+        let last = shared.clone();
+        gate.open();
+        let outputs: Vec<_> = tasks.into_iter().map(|task| runtime.block_on(task).unwrap()).collect();
+        let foreign = foreign.join().unwrap();
+        assert!(outputs.iter().all(|output| Arc::ptr_eq(output, &foreign)), "there is one output");
+        assert!(Arc::ptr_eq(&runtime.block_on(last), &foreign));
+        assert!(Arc::ptr_eq(&shared.clone().now_or_never().unwrap(), &foreign));
+        assert_eq!((runs.count(), census.alive()), (1, 0));
+        drop((shared, outputs));
+        assert_eq!(Arc::strong_count(&foreign), 1, "the output was kept");
+    }
+}
+
+#[test]
+fn until_the_last_is_dropped() {
+    let _watchdog = watchdog();
+    let (runtime, runs, census) = (runtime(2), Tally::default(), Census::default());
+    // Unstarted.
+    let unstarted = shared(&Gate::default(), &runs, &census);
+    let clone = unstarted.clone();
+    drop(unstarted);
+    assert_eq!(census.alive(), 1);
+    drop(clone);
+    assert_eq!((census.alive(), runs.count()), (0, 0));
+    // Started by one that has gone.
+    let gate = Gate::default();
+    let mut first = shared(&gate, &runs, &census);
+    let (mut second, third) = (first.clone(), first.clone());
+    assert!(block_on_foreign(poll_once(Pin::new(&mut first))).is_pending());
+    drop(first);
+    assert_eq!(census.alive(), 1);
+    let flag = Arc::new(Flag::default());
+    let waker = flag.waker();
+    assert!(Pin::new(&mut second).poll(&mut Context::from_waker(&waker)).is_pending());
+    gate.wake();
+    wait_until(|| flag.wakes() > 0, "who is left was not woken");
+    drop(second);
+    assert_eq!(census.alive(), 1);
+    let task = runtime.spawn(third);
+    wait_until(|| gate.polls() > 1, "it does not go on");
+    task.abort();
+    assert!(runtime.block_on(task).unwrap_err().is_aborted());
+    assert_eq!((census.alive(), runs.count()), (0, 1));
+    gate.open();
+}
+
+/// It was started by a task that is gone: another one goes on with it.
+#[test]
+fn after_whoever_started_it() {
+    let _watchdog = watchdog();
+    for is_dropped_with_runtime in [false, true] {
+        let (first, second) = (runtime(2), runtime(2));
+        let (gate, runs, census) = (Gate::default(), Tally::default(), Census::default());
+        let shared = shared(&gate, &runs, &census);
+        let starter = first.spawn(shared.clone());
+        wait_until(|| gate.polls() > 0, "it was not started");
+        let heir = second.spawn(shared.clone());
+        let foreign = thread::spawn(move || block_on_foreign(shared));
+        thread::sleep(Duration::from_millis(5));
+        if is_dropped_with_runtime {
+            drop(first);
+        } else {
+            starter.abort();
+            assert!(first.block_on(starter).unwrap_err().is_aborted());
+        }
+        gate.open();
+        assert_eq!(&*second.block_on(heir).unwrap(), "shared");
+        assert_eq!(&*foreign.join().unwrap(), "shared");
+        assert_eq!((runs.count(), census.alive()), (1, 0));
+    }
+}
+
+/// It is woken while somebody polls it who then loses interest; the others must not wait for that one's next poll.
+#[test]
+fn although_its_poller_leaves() {
+    let _watchdog = watchdog();
+    for is_woken_first in [true, false] {
+        let (inside, is_inside) = mpsc::channel();
+        let (leave, may_leave) = mpsc::channel::<()>();
+        let mut is_first = true;
+        let shared = lazy(poll_fn(move |cx| {
+            if !std::mem::take(&mut is_first) {
+                return Poll::Ready(5);
+            }
+            inside.send(cx.waker().clone()).unwrap();
+            may_leave.recv().unwrap();
+            Poll::Pending
+        }))
+        .shared();
+        let mut poller = shared.clone();
+        let poller = thread::spawn(move || {
+            let _ = Pin::new(&mut poller).poll(&mut Context::from_waker(Waker::noop()));
+        });
+        let waker = is_inside.recv().unwrap();
+        if is_woken_first {
+            waker.wake_by_ref();
+        }
+        let heir = thread::spawn(move || block_on_foreign(shared));
+        // Until the heir has found it busy; if that takes longer, the test shows nothing, but does not fail either.
+        thread::sleep(Duration::from_millis(50));
+        waker.wake();
+        thread::sleep(Duration::from_millis(50));
+        leave.send(()).unwrap();
+        poller.join().unwrap();
+        wait_until(|| heir.is_finished(), "who was left waits for ever");
+        assert_eq!(heir.join().unwrap(), 5);
+    }
+}
+
+/// All who await it learn of its panic, one way or the other; nobody hangs.
+#[test]
+fn with_a_panic() {
+    let _watchdog = watchdog();
+    let (runtime, census) = (runtime(2), Census::default());
+    without_panic_messages(|| {
+        for pends in [0, 1, 10] {
+            let (gate, counted) = (Gate::default(), census.count());
+            let leaf = gate.clone();
+            let shared = lazy(async move {
+                let _counted = counted;
+                leaf.passed().await;
+                Pend(pends).await;
+                let panics = true;
+                assert!(!panics, "expected: shared");
+                1
+            })
+            .shared();
+            let tasks: Vec<_> = (0..10).map(|_| runtime.spawn(shared.clone())).collect();
+            wait_until(|| gate.polls() > 0, "nobody has started it");
+            gate.open();
+            for task in tasks {
+                assert!(runtime.block_on(task).unwrap_err().is_panic());
+            }
+            let late = catch_unwind(AssertUnwindSafe(|| block_on_foreign(shared.clone())));
+            assert!(late.is_err());
+            drop(shared);
+            assert_eq!(census.alive(), 0);
+        }
+    });
+}
+
+/// One that awaits itself cannot end, but it can be dropped; and clones may be dropped inside its poll.
+#[test]
+fn with_clones_inside() {
+    let _watchdog = watchdog();
+    let runtime = runtime(2);
+    let (gate, runs, census) = (Gate::default(), Tally::default(), Census::default());
+    let inner = shared(&gate, &runs, &census);
+    let outer = {
+        let inner = inner.clone();
+        lazy(async move { lazy_borrowed(async { tress::join!(inner.clone(), inner.clone()).1 }).await })
+            .shared()
+    };
+    let task = runtime.spawn(async move { tress::join!(outer.clone(), inner, outer) });
+    gate.open();
+    let (a, b, c) = runtime.block_on(task).unwrap();
+    assert!(Arc::ptr_eq(&a, &b) && Arc::ptr_eq(&b, &c));
+    assert_eq!((runs.count(), census.alive()), (1, 0));
+}
+
+#[test]
+fn of_what_borrows() {
+    let _watchdog = watchdog();
+    let runtime = runtime(2);
+    let text = String::from("borrowed");
+    let shared = lazy_borrowed(async {
+        yield_now().await;
+        &*text
+    })
+    .shared();
+    let outputs = runtime.block_on(join_all((0..5).map(|_| shared.clone())));
+    assert_eq!(outputs, ["borrowed"; 5]);
+    let mut polled = pin!(shared.clone());
+    assert_eq!(polled.as_mut().poll(&mut Context::from_waker(Waker::noop())), Poll::Ready("borrowed"));
+}
+
+#[test]
+fn in_a_storm() {
+    stress(|workers, random| {
+        let (runtime, other) = (runtime(workers), runtime(1));
+        let census = Census::default();
+        for _ in 0..20 {
+            let (gate, runs) = (Gate::default(), Tally::default());
+            let shared = shared(&gate, &runs, &census);
+            thread::scope(|scope| {
+                for _ in 0..2 {
+                    let (shared, mut random) = (shared.clone(), random.fork());
+                    scope.spawn(move || {
+                        if random.once_in(2) {
+                            assert_eq!(&*block_on_foreign(shared), "shared");
+                        } else {
+                            let mut shared = pin!(shared);
+                            let _ = shared.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+                        }
+                    });
+                }
+                let tasks: Vec<_> = (0..10)
+                    .map(|n| (if n % 3 == 0 { &other } else { &runtime }).spawn(shared.clone()))
+                    .collect();
+                drop(shared);
+                scope.spawn(|| {
+                    gate.wake();
+                    gate.open();
+                });
+                for task in tasks {
+                    if random.once_in(3) {
+                        task.abort();
+                    }
+                    match block_on_foreign(task) {
+                        Ok(output) => assert_eq!(&*output, "shared"),
+                        Err(error) => assert!(error.is_aborted()),
+                    }
+                }
+            });
+            assert!(runs.count() <= 1);
+            census.wait_until_empty();
+        }
+    });
+}
