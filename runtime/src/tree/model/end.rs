@@ -84,7 +84,6 @@ struct WakeSelf;
 impl Future for WakeSelf {
     type Output = ();
 
-    #[expect(clippy::waker_clone_wake, reason = "a wake that uses its waker up is another transition")]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let waker = cx.waker().clone();
         waker.wake();
