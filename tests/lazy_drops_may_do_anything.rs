@@ -54,7 +54,11 @@ impl Drop for Meddler {
                 let taken = world.tasks.lock().unwrap().pop();
                 drop(taken);
             }
-            3 => world.aborts.lock().unwrap().iter().for_each(AbortHandle::abort),
+            3 => {
+                // What is aborted may be dropped at once, and do the same: not under the lock.
+                let aborts = world.aborts.lock().unwrap().clone();
+                aborts.iter().for_each(AbortHandle::abort);
+            }
             4 => {
                 let wakers: Vec<_> = world.wakers.lock().unwrap().drain(..).collect();
                 wakers.into_iter().for_each(Waker::wake);
