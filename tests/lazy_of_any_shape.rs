@@ -108,7 +108,7 @@ fn of_a_megabyte() {
     const BYTES: usize = 1 << 20;
     let _watchdog = watchdog();
     let on_large_stack = || {
-        let runtime = Builder::new().worker_threads(2).thread_stack_size(64 * BYTES).build().unwrap();
+        let runtime = Builder::new().worker_threads(2).thread_stack_size(256 * BYTES).build().unwrap();
         in_each_way(
             &runtime,
             |pends| {
@@ -144,7 +144,7 @@ fn of_a_megabyte() {
             |bytes| assert!(bytes.iter().all(|&byte| byte == 9)),
         );
     };
-    thread::Builder::new().stack_size(64 * BYTES).spawn(on_large_stack).unwrap().join().unwrap();
+    thread::Builder::new().stack_size(256 * BYTES).spawn(on_large_stack).unwrap().join().unwrap();
 }
 
 /// Futures and outputs that are to lie on pages of their own.

@@ -10,10 +10,10 @@ use std::pin::Pin;
 use std::ptr::{self, NonNull};
 use std::task::Waker;
 
-use super::Tree;
 use super::raw::RawFrame;
 use super::ready::Chain;
 use super::root::RootRef;
+use super::{Tree, island};
 use crate::primitive::thread::thread_local;
 use crate::task::Id;
 
@@ -131,7 +131,13 @@ impl Current {
         let here = 0_u8;
         // On a stack that has been switched to since, this says no: then the frame is polled from the loop, which is always right.
         let used = ptr::from_ref(self).addr().wrapping_sub(ptr::from_ref(&here).addr());
-        used < self.room_bytes.get()
+        used < self.room_bytes.get() || self.has_room_for_slow_code(used)
+    }
+
+    /// What is not optimised uses many times the stack; where there is much of it, that need not change who is polled when.
+    #[inline(always)]
+    fn has_room_for_slow_code(&self, used: usize) -> bool {
+        cfg!(debug_assertions) && !self.is_traced() && island::has_much_stack() && used < SLOW_STACK_BYTES
     }
 
     /// Makes it a run in order to see what the tree waits for: frames that would be polled for the first time are left to a
@@ -266,3 +272,6 @@ pub(crate) fn backtrace(
 
 /// How much stack frames may use that are polled for the first time on top of each other.
 const INLINE_STACK_BYTES: usize = 12 * 1024;
+
+/// The same of code that is not optimised.
+const SLOW_STACK_BYTES: usize = 256 * 1024;

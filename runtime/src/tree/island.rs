@@ -71,6 +71,21 @@ pub(super) fn with_stack<R>(f: impl FnOnce() -> R) -> R {
     f()
 }
 
+/// Whether stack is not what this thread is short of.
+#[cfg(not(tress_loom))]
+pub(super) fn has_much_stack() -> bool {
+    stacker::remaining_stack().is_some_and(|bytes| bytes > MUCH_STACK_BYTES)
+}
+
+/// Models do not recurse.
+#[cfg(tress_loom)]
+pub(super) fn has_much_stack() -> bool {
+    false
+}
+
+#[cfg(not(tress_loom))]
+const MUCH_STACK_BYTES: usize = 1024 * 1024;
+
 /// What one level may need, the futures' own locals included.
 #[cfg(not(tress_loom))]
 const RED_ZONE_BYTES: usize = 32 * 1024;
