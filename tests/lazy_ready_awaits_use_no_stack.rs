@@ -36,13 +36,12 @@ impl Span {
     }
 }
 
-/// Awaits one frame after the other; by how much the stack was deeper than at the beginning.
-async fn growth(awaits: usize, frame: impl Fn(usize) -> Lazy<'static, usize>) -> usize {
+/// Awaits one frame after the other; by how much the stack was deeper than at the beginning, and for so many after it.
+async fn growth(awaits: usize, settling: usize, frame: impl Fn(usize) -> Lazy<'static, usize>) -> usize {
     let (mut beginning, mut all) = (Span::EMPTY, Span::EMPTY);
     for turn in 0..awaits {
         let address = frame(black_box(turn)).await;
-        // Long enough for one that was pending: after it, the one who awaits is resumed from another place of the loop.
-        if turn < awaits / 100 + 2000 {
+        if turn < awaits / 100 + settling {
             beginning.extend(address);
         }
         all.extend(address);
@@ -66,6 +65,9 @@ fn ready_mostly(turn: usize) -> Lazy<'static, usize> {
     })
 }
 
+/// Enough for some that were pending: after the first, the one who awaits is resumed from another place of the loop.
+const SETTLING: usize = 2000;
+
 /// A few frames, each of which awaits the next.
 fn nested(turn: usize) -> Lazy<'static, usize> {
     lazy(async move { lazy(async move { ready_mostly(turn).await }).await })
@@ -75,9 +77,9 @@ fn nested(turn: usize) -> Lazy<'static, usize> {
 fn in_block_on() {
     let _watchdog = watchdog();
     let runtime = runtime(1);
-    assert_eq!(runtime.block_on(growth(AWAITS, ready)), 0, "the stack has grown");
-    assert_eq!(runtime.block_on(growth(AWAITS / 10, ready_mostly)), 0, "the stack has grown");
-    assert_eq!(runtime.block_on(growth(AWAITS / 10, nested)), 0, "the stack has grown");
+    assert_eq!(runtime.block_on(growth(AWAITS, 0, ready)), 0, "the stack has grown");
+    assert_eq!(runtime.block_on(growth(AWAITS / 10, SETTLING, ready_mostly)), 0, "the stack has grown");
+    assert_eq!(runtime.block_on(growth(AWAITS / 10, SETTLING, nested)), 0, "the stack has grown");
 }
 
 /// There is one worker, and so one stack: this thread does not take part.
@@ -85,10 +87,12 @@ fn in_block_on() {
 fn in_a_task() {
     let _watchdog = watchdog();
     let runtime = runtime(1);
-    for (awaits, frame) in
-        [(AWAITS, ready as fn(usize) -> _), (AWAITS / 10, ready_mostly), (AWAITS / 10, nested)]
-    {
-        let task = runtime.spawn(growth(awaits, frame));
+    for (awaits, settling, frame) in [
+        (AWAITS, 0, ready as fn(usize) -> _),
+        (AWAITS / 10, SETTLING, ready_mostly),
+        (AWAITS / 10, SETTLING, nested),
+    ] {
+        let task = runtime.spawn(growth(awaits, settling, frame));
         assert_eq!(block_on_foreign(task).unwrap(), 0, "the stack has grown");
     }
 }

@@ -114,11 +114,9 @@ fn classes_fit_and_honour_alignment() {
             };
             assert!(class.slot_bytes() >= size);
             assert!(class.alignment() >= 1 << shift);
-            if shift <= 3 {
-                // The smallest class that fits.
-                let below = class.index().checked_sub(1).map_or(0, |index| bytes[index]);
-                assert!(below < size.max(1), "{size} in {class:?}");
-            }
+            // The smallest class that fits.
+            let below = class.index().checked_sub(1).map_or(0, |index| bytes[index]);
+            assert!(below < size.max(1) || below % (1 << shift) != 0, "{size} at {shift} in {class:?}");
         }
     }
     assert_eq!(SizeClass::of(layout(MAX_BYTES + 1, 1)), None);
