@@ -35,6 +35,8 @@ pub(crate) struct Local {
     pub(super) injector_due: Cell<bool>,
     /// How many tasks in a row came from the next-task slot.
     next_task_run: Cell<u32>,
+    /// How many tasks were handed over to since the queue was last found empty or given precedence.
+    handover_run: Cell<u32>,
     pub(super) stopwatch: Stopwatch,
     pub(super) watch: super::sentinel::Watch,
     rng: Cell<u64>,
@@ -58,6 +60,7 @@ impl Local {
             polls_to_maintain: Cell::new(pool.config.event_interval),
             injector_due: Cell::new(false),
             next_task_run: Cell::new(0),
+            handover_run: Cell::new(0),
             stopwatch: Stopwatch::new(now),
             watch: super::sentinel::Watch::new(others, now),
             rng: Cell::new(0x9E37_79B9_7F4A_7C15_u64.wrapping_mul(index as u64 + 1)),
@@ -192,23 +195,33 @@ impl Local {
         let mut tick = self.next_tick();
         coop::refill();
         let mut transfer = runnable.run();
-        let mut in_a_row = 0;
         while let Some(next) = transfer {
-            if in_a_row == TRANSFER_CAP {
-                if !self.may_go_on(tick) {
-                    // Its drop puts it on the queue.
-                    drop(next);
-                    break;
-                }
-                in_a_row = 0;
+            if !self.may_hand_over(tick) {
+                // Its drop puts it on the queue.
+                drop(next);
+                break;
             }
-            in_a_row += 1;
             self.remote().counters.handovers.add(1);
             tick = self.next_tick();
             coop::refill();
             transfer = next.into_runnable().run();
         }
         tick
+    }
+
+    /// Whether a task that is handed over to may run before the queue.
+    ///
+    /// The count goes on from one task of the queue to the next: who waits for many of them one by one gets ahead of the rest
+    /// for a while, then waits until they have all had their turn.
+    #[inline]
+    fn may_hand_over(&self, tick: u32) -> bool {
+        let run = self.handover_run.get();
+        if run < HANDOVER_CAP {
+            self.handover_run.set(run + 1);
+            return true;
+        }
+        self.handover_run.set(0);
+        self.may_go_on(tick)
     }
 
     /// Whether nobody is kept waiting by tasks that hand over to each other. Does what is due between tasks.
@@ -338,5 +351,5 @@ const LOAD_WINDOW_NS: u64 = 20_000_000;
 /// A contended steal is tried so often before the thief looks elsewhere.
 const STEAL_RETRIES: usize = 4;
 
-/// So many continuations may run in a row before the queue gets its turn.
-const TRANSFER_CAP: u32 = 64;
+/// So many tasks may be handed over to before the queue gets its turn.
+const HANDOVER_CAP: u32 = 64;
