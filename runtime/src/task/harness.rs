@@ -7,7 +7,7 @@ use std::any::Any;
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
-use std::ptr::NonNull;
+use std::ptr::{self, NonNull};
 use std::task::{Context, Poll};
 
 use super::cell::{Stage, TaskCell};
@@ -22,6 +22,9 @@ use crate::executor::{Header, Reason, Transfer};
 use crate::frame::{self, Origin};
 use crate::primitive::clock;
 use crate::tree::{self, Current, Entered, Ran};
+
+/// What a panic carries.
+type Payload = Box<dyn Any + Send>;
 
 /// Takes the task out of its queue and polls it.
 pub(super) unsafe fn run<F: Future>(header: NonNull<Header>) -> Option<Transfer> {
@@ -75,7 +78,9 @@ pub(super) unsafe fn cancel_running<F: Future>(task: NonNull<TaskHeader>) {
     };
     // Whoever dropped or aborted the task goes on: its joiner takes its turn in a queue.
     // SAFETY: as above.
-    drop(unsafe { finish::<F>(task, Some(entered), Err(error)) });
+    unsafe { store::<F>(task, Err(error)) };
+    // SAFETY: as above.
+    drop(unsafe { finish::<F>(task, Some(entered)) });
 }
 
 /// Ends a new task that nobody will run.
@@ -87,23 +92,32 @@ pub(super) unsafe fn refuse<F: Future>(task: RawTask) {
         Err(payload) => JoinError::panicked(task.id(), payload),
     };
     // SAFETY: as above.
-    drop(unsafe { finish::<F>(task, None, Err(error)) });
+    unsafe { store::<F>(task, Err(error)) };
+    // SAFETY: as above.
+    drop(unsafe { finish::<F>(task, None) });
 }
 
 /// Moves the output of a complete task to `target`, a `Poll<Result<F::Output, JoinError>>`.
 pub(super) unsafe fn take_output<F: Future>(task: NonNull<TaskHeader>, target: NonNull<()>) {
+    let target = target.cast::<Poll<Result<F::Output, JoinError>>>().as_ptr();
     let take = |stage: *mut Stage<F>| {
         // SAFETY: the caller is the join handle of a complete task: the stage is its own.
-        unsafe { stage.replace(Stage::Consumed) }
+        let Stage::Output(output) = (unsafe { &mut *stage }) else {
+            panic!("a JoinHandle was polled after it had given its output")
+        };
+        // Each kind by itself: as a whole, it would be read at once what has been written in parts, which stalls.
+        // SAFETY: the output is read once, since the stage forgets it below.
+        let output = match output {
+            Ok(value) => Poll::Ready(Ok(unsafe { ptr::read(value) })),
+            Err(error) => Poll::Ready(Err(unsafe { ptr::read(error) })),
+        };
+        // SAFETY: the caller passes the address of such a value, which is overwritten (its old value is `Pending`).
+        unsafe { target.write(output) };
+        // SAFETY: as above.
+        unsafe { stage.write(Stage::Consumed) };
     };
     // SAFETY: as above.
-    let stage = unsafe { TaskCell::<F>::with_stage(task, take) };
-    let Stage::Output(output) = stage else {
-        panic!("a JoinHandle was polled after it had given its output")
-    };
-    let target = target.cast::<Poll<Result<F::Output, JoinError>>>();
-    // SAFETY: the caller passes the address of such a value, which is overwritten (its old value is `Pending`).
-    unsafe { target.write(Poll::Ready(output)) };
+    unsafe { TaskCell::<F>::with_stage(task, take) };
 }
 
 /// Drops the output of a complete task.
@@ -140,12 +154,16 @@ unsafe fn run_tree<F: Future>(task: RawTask, polled: Polled) -> Option<Transfer>
     } else {
         tree::run(&current, polled.is_woken(), &mut poll_root)
     };
-    // Looked at one after the other: most runs end pending, and moving the output costs more than a look at it.
-    if ran == Ran::Finished
-        && let Poll::Ready(output) = output
-    {
-        // SAFETY: the caller runs the task.
-        return unsafe { complete::<F>(task, entered, output) };
+    if ran == Ran::Finished {
+        // Each kind by itself: moved as a whole, the output would be read at once when it has just been written in parts, which
+        // stalls. Most runs have none to move.
+        match output {
+            // SAFETY: the caller runs the task.
+            Poll::Ready(Ok(value)) => return unsafe { complete::<F>(task, entered, value) },
+            // SAFETY: as above.
+            Poll::Ready(Err(payload)) => return unsafe { complete_panicked::<F>(task, entered, payload) },
+            Poll::Pending => {}
+        }
     }
     task.header().count_poll();
     // From the transition on, another thread may run the tree.
@@ -177,38 +195,61 @@ fn run_specially(
 
 /// Polls the task's own future once; its panic ends here.
 #[inline]
-unsafe fn poll<F: Future>(task: RawTask) -> Poll<Result<F::Output, JoinError>> {
+unsafe fn poll<F: Future>(task: RawTask) -> Poll<Result<F::Output, Payload>> {
     let waker = WakerRef::new(&task);
     let mut cx = Context::from_waker(&waker);
     // SAFETY: the caller runs the task.
     match catch_unwind(AssertUnwindSafe(|| unsafe { poll_future::<F>(task, &mut cx) })) {
         Ok(poll) => poll.map(Ok),
-        Err(payload) => Poll::Ready(Err(JoinError::panicked(task.id(), payload))),
+        Err(payload) => Poll::Ready(Err(payload)),
     }
 }
 
-/// Drops the future, which is ready or has panicked, and completes the task.
+/// Drops the future, which is ready, and completes the task.
 #[inline]
-unsafe fn complete<F: Future>(
-    task: RawTask,
-    entered: Entered<'_>,
-    output: Result<F::Output, JoinError>,
-) -> Option<Transfer> {
+unsafe fn complete<F: Future>(task: RawTask, entered: Entered<'_>, value: F::Output) -> Option<Transfer> {
     let mut panic = tree::end(&entered.current());
     // SAFETY: the caller runs the task.
     if let Err(payload) = unsafe { drop_stage::<F>(task) } {
         tree::keep_first(&mut panic, Some(payload));
     }
-    let output = match panic {
-        None => output,
-        Some(payload) => {
-            // The output is lost, and its drop is as foreign as the future's.
-            contain_panic(|| drop(output));
-            Err(JoinError::panicked(task.id(), payload))
-        }
-    };
+    if let Some(payload) = panic {
+        // The value is lost, and its drop is as foreign as the future's.
+        contain_panic(|| drop(value));
+        // SAFETY: as above.
+        return unsafe { fail::<F>(task, entered, payload) };
+    }
+    // SAFETY: as above; the stage is empty.
+    unsafe { store::<F>(task, Ok(value)) };
+    // SAFETY: as above.
+    unsafe { finish::<F>(task, Some(entered)) }
+}
+
+/// Drops the future, which has panicked, and completes the task.
+#[cold]
+unsafe fn complete_panicked<F: Future>(
+    task: RawTask,
+    entered: Entered<'_>,
+    payload: Payload,
+) -> Option<Transfer> {
+    let mut first = Some(payload);
+    tree::keep_first(&mut first, tree::end(&entered.current()));
     // SAFETY: the caller runs the task.
-    unsafe { finish::<F>(task, Some(entered), output) }
+    if let Err(payload) = unsafe { drop_stage::<F>(task) } {
+        tree::keep_first(&mut first, Some(payload));
+    }
+    let payload = first.expect("the first payload is kept");
+    // SAFETY: as above.
+    unsafe { fail::<F>(task, entered, payload) }
+}
+
+/// Completes a task that has panicked, and whose future is gone.
+#[cold]
+unsafe fn fail<F: Future>(task: RawTask, entered: Entered<'_>, payload: Payload) -> Option<Transfer> {
+    // SAFETY: the caller runs the task; the stage is empty.
+    unsafe { store::<F>(task, Err(JoinError::panicked(task.id(), payload))) };
+    // SAFETY: as above.
+    unsafe { finish::<F>(task, Some(entered)) }
 }
 
 /// Polls the future.
@@ -242,7 +283,7 @@ fn after_pending<F: Future>(task: RawTask) {
 
 /// Drops what the stage holds, in place, and says if that panicked.
 #[inline]
-unsafe fn drop_stage<F: Future>(task: RawTask) -> Result<(), Box<dyn Any + Send>> {
+unsafe fn drop_stage<F: Future>(task: RawTask) -> Result<(), Payload> {
     /// Marks the stage as empty, also when the drop unwinds.
     struct Consume<F: Future>(*mut Stage<F>);
 
@@ -264,22 +305,23 @@ unsafe fn drop_stage<F: Future>(task: RawTask) -> Result<(), Box<dyn Any + Send>
     }))
 }
 
-/// Stores the output, completes the task and releases its own reference.
-///
-/// The run ends before that: from then on the task may be gone, while this thread still calls foreign code, an allocator's or a waker's.
-///
-/// If the joiner is a task that waits on the same executor, control can be handed to it.
-unsafe fn finish<F: Future>(
-    task: RawTask,
-    entered: Option<Entered<'_>>,
-    output: Result<F::Output, JoinError>,
-) -> Option<Transfer> {
+/// Puts the output into the empty stage.
+#[inline]
+unsafe fn store<F: Future>(task: RawTask, output: Result<F::Output, JoinError>) {
     let put = |stage: *mut Stage<F>| {
         // SAFETY: the caller runs the task, whose stage is empty.
         unsafe { stage.write(Stage::Output(output)) }
     };
     // SAFETY: as above.
     unsafe { TaskCell::<F>::with_stage(task.as_ptr(), put) };
+}
+
+/// Completes the task, whose output is in place, and releases its own reference.
+///
+/// The run ends before that: from then on the task may be gone, while this thread still calls foreign code, an allocator's or a waker's.
+///
+/// If the joiner is a task that waits on the same executor, control can be handed to it.
+unsafe fn finish<F: Future>(task: RawTask, entered: Option<Entered<'_>>) -> Option<Transfer> {
     context::task_completed(task.executor());
     let current = entered.as_ref().map(Entered::current);
     drop(entered);

@@ -111,24 +111,21 @@ impl<T> Future for JoinHandle<T> {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let task = self.task;
         let mut wait = Wait::resume("task", Location::caller(), self.since);
-        let poll = wait.poll(cx, |cx| poll_output(task, cx));
-        // Once it is ready, nobody asks again.
+        let poll = wait.poll(cx, |cx| match task.state().load().is_complete() || !set_join_waker(task, cx) {
+            true => Poll::Ready(()),
+            false => Poll::Pending,
+        });
         if poll.is_pending() {
             self.since = wait.since();
+            return Poll::Pending;
         }
-        poll
-    }
-}
-
-/// Takes the output of a complete task, or leaves the context's waker.
-fn poll_output<T>(task: RawTask, cx: &Context<'_>) -> Poll<Result<T, JoinError>> {
-    let mut output = Poll::Pending;
-    if task.state().load().is_complete() || !set_join_waker(task, cx) {
+        // Once it is ready, nobody asks again. Last, so that the output is written where the caller wants it.
+        let mut output = Poll::Pending;
         // SAFETY: the task is complete and the caller is its join handle; the address is that of a value of the
         // type that the table's function writes.
         unsafe { (task.vtable().take_output)(task.as_ptr(), NonNull::from(&mut output).cast()) };
+        output
     }
-    output
 }
 
 /// Leaves the context's waker with the task. False if the task has completed.
