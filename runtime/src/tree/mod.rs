@@ -4,6 +4,8 @@
 #[cfg(doctest)]
 mod bounds;
 mod cell;
+#[cfg(all(test, not(tress_loom)))]
+mod counted;
 mod current;
 mod handle;
 mod island;

@@ -5,7 +5,11 @@
 
 use std::fmt;
 
-use crate::primitive::sync::atomic::{AtomicUsize, Ordering};
+#[cfg(all(test, not(tress_loom)))]
+use super::counted::AtomicUsize;
+#[cfg(any(tress_loom, not(test)))]
+use crate::primitive::sync::atomic::AtomicUsize;
+use crate::primitive::sync::atomic::Ordering;
 
 /// Somebody has woken the frame since it was last polled.
 const NOTIFIED: usize = 1;

@@ -2,10 +2,13 @@
 
 use std::future::{Future, pending, poll_fn};
 use std::pin::pin;
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 use std::thread;
 
-use super::lazy;
+use futures_util::future::join;
+
+use super::{counted, lazy};
 use crate::Runtime;
 
 /// Awaits a lazy until its first poll is over, which leaves it pending, then drops it on another thread.
@@ -62,4 +65,37 @@ fn an_orphan_is_released_once_if_its_parent_is_isolated_first() {
         crate::task::yield_now().await;
     });
     runtime.block_on(task).unwrap();
+}
+
+/// To suspend, be woken and be polled again changes the frame's state five times: a waker is made, is used, and gives up its
+/// reference; the frame is taken from its list, and the list's reference released.
+#[test]
+fn a_suspended_cycle_changes_the_state_five_times() {
+    const CYCLES: u64 = 1000;
+    let cell = Arc::new(Mutex::new(None::<Waker>));
+    let frame = lazy({
+        let cell = Arc::clone(&cell);
+        async move {
+            let mut turns = 0;
+            poll_fn(|cx| {
+                *cell.lock().unwrap() = Some(cx.waker().clone());
+                turns += 1;
+                if turns > CYCLES { Poll::Ready(()) } else { Poll::Pending }
+            })
+            .await;
+        }
+    });
+    let wakes = async {
+        for _ in 0..CYCLES {
+            let waker = cell.lock().unwrap().take().expect("the frame has been polled since the last wake");
+            waker.wake();
+            crate::task::yield_now().await;
+        }
+    };
+    let runtime = Runtime::new().unwrap();
+    let before = counted::changes();
+    runtime.block_on(join(frame, wakes));
+    let changes = counted::changes() - before;
+    // Beside the cycles there are a beginning and an end.
+    assert!((5 * CYCLES..5 * CYCLES + 10).contains(&changes), "{changes} changes in {CYCLES} cycles");
 }
