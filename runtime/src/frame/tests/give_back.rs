@@ -1,6 +1,7 @@
 //! Tests that memory does not stay with who does not need it.
 
 use std::thread;
+use std::time::{Duration, Instant};
 
 use super::stress::alone;
 use super::*;
@@ -39,6 +40,24 @@ fn a_burst_gives_its_pages_back() {
     let after = stats();
     assert!(slots(&after, 600) < 10_000, "{after:?}");
     trim();
+    assert!(stats().spare_pages <= segment::RESIDENT_LIMIT, "{:?}", stats());
+}
+
+/// Nobody has to ask: whoever rests gives the surplus back, when it has been one for a while.
+#[test]
+fn a_surplus_goes_back_after_a_while() {
+    if !POOLED {
+        return;
+    }
+    let _alone = alone();
+    drop(scattered(burst()));
+    flush();
+    assert!(stats().spare_pages > segment::RESIDENT_LIMIT, "{:?}", stats());
+    let patience = Instant::now() + Duration::from_secs(30);
+    while let Some(due_in) = rest() {
+        assert!(Instant::now() < patience, "{:?}", stats());
+        thread::sleep(due_in);
+    }
     assert!(stats().spare_pages <= segment::RESIDENT_LIMIT, "{:?}", stats());
 }
 
