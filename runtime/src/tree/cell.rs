@@ -13,7 +13,7 @@ use super::raw::{FrameHeader, FrameVtable, Payload, RawFrame};
 use super::status::{Bounds, Phase, Status};
 use super::teardown;
 use crate::containment::{contain_panic, discard_payload};
-use crate::frame::{self, AllocError};
+use crate::frame::{self, AllocError, Origin};
 
 /// A frame.
 #[repr(C)]
@@ -106,11 +106,15 @@ impl<F: Future> FrameCell<F> {
         if poll.is_pending() {
             return false;
         }
-        if frame.header().children.get().is_some() {
-            tear_down_leaked_children(frame);
-        }
+        let header = frame.header();
         // Read before the phase is written: a load of a word of which a byte is still on its way would wait for it.
         let status = frame.status();
+        // Without branches of its own: this is what nearly all frames are that are ready at once.
+        let is_plain = header.children.get().is_none() & status.is_unlinked_and_of_pool();
+        if !is_plain {
+            // SAFETY: the caller's promise; the future is ready.
+            return unsafe { Self::end_into(frame, poll, target) };
+        }
         let output = OnUnwind::new(poll);
         if needs_drop::<F>() {
             frame.set_phase(Phase::Empty);
@@ -119,21 +123,38 @@ impl<F: Future> FrameCell<F> {
         }
         // SAFETY: the caller's promise; what stands there is `Pending`, which needs no drop.
         unsafe { target.cast::<Poll<F::Output>>().write(output.disarm()) };
-        if status.is_linked() {
-            // Its place in a list of children has to be given up first.
-            frame.set_phase(Phase::Empty);
-            return false;
-        }
-        if frame.header().state.is_held_by_handle_only() {
+        if header.state.is_held_by_handle_only() {
             frame.retire();
             let memory = frame.as_non_null().cast();
-            // SAFETY: nobody else refers to the frame; it was allocated with this layout and kind, by this maker.
-            unsafe { frame::free_from(memory, Self::LAYOUT, frame::Kind::Raw, status.origin()) };
+            // SAFETY: nobody else refers to the frame; it was allocated with this layout and kind, from the pool.
+            unsafe { frame::free_from(memory, Self::LAYOUT, frame::Kind::Raw, Origin::Pool) };
         } else {
-            frame.set_phase(Phase::Empty);
-            frame.header().state.transition_to_inert();
-            frame.release_handle();
+            release_held(frame);
         }
+        true
+    }
+
+    /// Does the same for a future that is ready in a frame that stands in a list, has frames below it, or came from elsewhere.
+    ///
+    /// # Safety
+    ///
+    /// That of [`poll_into`](Self::poll_into); the future has just been ready with `poll`.
+    #[cold]
+    unsafe fn end_into(frame: RawFrame, poll: Poll<F::Output>, target: NonNull<()>) -> bool {
+        if frame.header().children.get().is_some() {
+            tear_down_leaked_children(frame);
+        }
+        let output = OnUnwind::new(poll);
+        frame.set_phase(Phase::Empty);
+        // SAFETY: the future is there, and the phase says that it is not any more.
+        unsafe { Self::drop_future(frame) };
+        // SAFETY: the caller's promise; what stands there is `Pending`, which needs no drop.
+        unsafe { target.cast::<Poll<F::Output>>().write(output.disarm()) };
+        if frame.status().is_linked() {
+            // Its place in a list of children has to be given up first.
+            return false;
+        }
+        release_held(frame);
         true
     }
 
@@ -192,6 +213,14 @@ impl<F: Future> FrameCell<F> {
         // SAFETY: the caller's promise.
         unsafe { std::ptr::drop_in_place(Self::output(frame)) }
     }
+}
+
+/// Releases the handle's reference to a frame whose future is gone.
+#[cold]
+fn release_held(frame: RawFrame) {
+    frame.set_phase(Phase::Empty);
+    frame.header().state.transition_to_inert();
+    frame.release_handle();
 }
 
 /// A future that is ready while handles in it have children can only have leaked them in place.

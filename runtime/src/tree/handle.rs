@@ -304,20 +304,25 @@ struct Poisoning {
 }
 
 impl Drop for Poisoning {
-    #[cold]
+    // So that the guard need not be in memory while all goes well.
+    #[inline(always)]
     fn drop(&mut self) {
-        let frame = self.frame;
-        frame.set_polling(false);
-        if frame.phase() == Phase::Empty {
-            // The future was ready, and its drop has panicked.
-            return;
-        }
-        if self.is_rooted {
-            frame.set_phase(Phase::PoisonedRooted);
-            // This thread runs the tree: it is where the poll was made.
-            frame.link(frame.tree(), false);
-        } else {
-            frame.set_phase(Phase::PoisonedIsland);
-        }
+        poison(self.frame, self.is_rooted);
+    }
+}
+
+#[cold]
+fn poison(frame: RawFrame, is_rooted: bool) {
+    frame.set_polling(false);
+    if frame.phase() == Phase::Empty {
+        // The future was ready, and its drop has panicked.
+        return;
+    }
+    if is_rooted {
+        frame.set_phase(Phase::PoisonedRooted);
+        // This thread runs the tree: it is where the poll was made.
+        frame.link(frame.tree(), false);
+    } else {
+        frame.set_phase(Phase::PoisonedIsland);
     }
 }

@@ -112,6 +112,12 @@ impl Status {
         self.0 & LINKED != 0
     }
 
+    /// Whether the frame stands in no list, and was made by the pool.
+    #[inline(always)]
+    pub(super) const fn is_unlinked_and_of_pool(self) -> bool {
+        self.0 & (LINKED | FOREIGN) == 0
+    }
+
     #[inline(always)]
     pub(super) const fn with_linked(self, is_linked: bool) -> Self {
         self.with(LINKED, is_linked)
