@@ -106,9 +106,10 @@ pub(super) unsafe fn take_output<F: Future>(task: NonNull<TaskHeader>, target: N
             panic!("a JoinHandle was polled after it had given its output")
         };
         // Each kind by itself: as a whole, it would be read at once what has been written in parts, which stalls.
-        // SAFETY: the output is read once, since the stage forgets it below.
         let output = match output {
+            // SAFETY: the output is read once, since the stage forgets it below.
             Ok(value) => Poll::Ready(Ok(unsafe { ptr::read(value) })),
+            // SAFETY: as above.
             Err(error) => Poll::Ready(Err(unsafe { ptr::read(error) })),
         };
         // SAFETY: the caller passes the address of such a value, which is overwritten (its old value is `Pending`).

@@ -1,4 +1,5 @@
 //! What models cannot show: promises that hold in one order of events, which these tests bring about.
+#![expect(clippy::disallowed_types, reason = "tests on real threads")]
 
 use std::future::{Future, pending, poll_fn};
 use std::pin::pin;
