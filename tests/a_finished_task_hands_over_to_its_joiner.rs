@@ -118,3 +118,53 @@ fn and_others_get_their_turn() {
     is_over.store(true, Ordering::Relaxed);
     runtime.block_on(endless).unwrap();
 }
+
+/// What comes from outside has its turn at the interval that was asked for, whatever numbers the hand-overs make the polls skip.
+#[test]
+fn and_what_comes_from_outside_gets_its_turn() {
+    let _watchdog = watchdog();
+    let runtime = tress::Builder::new().worker_threads(1).queue_interval(64).build().unwrap();
+    let (is_over, joins) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
+    let endless = {
+        let (is_over, joins) = (Arc::clone(&is_over), Arc::clone(&joins));
+        runtime.spawn(async move {
+            while !is_over.load(Ordering::Relaxed) {
+                tress::spawn(async {}).await.unwrap();
+                joins.fetch_add(1, Ordering::Relaxed);
+            }
+        })
+    };
+    wait_until(|| joins.load(Ordering::Relaxed) > 1000, "the two do not run");
+    let mut waited = Vec::new();
+    for _ in 0..100 {
+        let (sent, reached) = (joins.load(Ordering::Relaxed), Arc::new(AtomicUsize::new(0)));
+        let task = {
+            let (joins, reached) = (Arc::clone(&joins), Arc::clone(&reached));
+            runtime.spawn(async move { reached.store(joins.load(Ordering::Relaxed), Ordering::Relaxed) })
+        };
+        wait_until(|| task.is_finished(), "it does not get its turn");
+        waited.push(reached.load(Ordering::Relaxed).saturating_sub(sent));
+    }
+    is_over.store(true, Ordering::Relaxed);
+    runtime.block_on(endless).unwrap();
+    // The median, since this thread may lose its core between the look at the count and the spawn.
+    waited.sort_unstable();
+    assert!(waited[50] <= 300, "{waited:?}");
+}
+
+/// A task that joins many gets ahead of the others for a while only.
+#[test]
+fn and_gives_way_to_the_queue() {
+    let _watchdog = watchdog();
+    let runtime = runtime(1);
+    // Waited for without taking part: its thread is the worker's.
+    let finished = runtime.spawn(async {
+        let tasks: Vec<_> = (0..1000).map(|_| tress::spawn(async {})).collect();
+        for task in tasks {
+            task.await.unwrap();
+        }
+    });
+    wait_until(|| finished.is_finished(), "the joins do not end");
+    let (_, handovers) = counters(&runtime);
+    assert!((1..=65).contains(&handovers), "{handovers} hand-overs in a row");
+}

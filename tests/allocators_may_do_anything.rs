@@ -18,7 +18,8 @@ use leaves::{Gate, Tally};
 use support::{Census, Counted, Pend, Random, runtime, wait_until, watchdog, without_panic_messages};
 use tress::Runtime;
 use tress::frame::{self, AllocError, FrameAllocator, Global, with_allocator};
-use tress::task::{self, Lazy, lazy, yield_now};
+use tress::task::{self, Lazy, lazy, lazy_borrowed, yield_now};
+use tress::trace;
 
 /// The program's own memory, with a function that is called whenever something has been done.
 struct Meddling<F: Fn(Event) + Send + Sync> {
@@ -112,6 +113,59 @@ fn as_asking_who_runs() {
     });
     drop(runtime);
     census.wait_until_empty();
+}
+
+/// Nor does a backtrace show a frame that is gone, also when a frame is freed that was ready at once.
+#[test]
+fn as_asking_for_a_backtrace() {
+    let _watchdog = watchdog();
+    let (runtime, census, lines) = (runtime(2), Census::default(), Tally::default());
+    use_frames(&runtime, || {
+        let lines = lines.clone();
+        Meddling::new(&census, move |_| {
+            let backtrace = trace::backtrace();
+            for frame in &backtrace.frames {
+                assert!(!frame.future.is_empty(), "{backtrace}");
+                lines.add();
+            }
+        })
+    });
+    drop(runtime);
+    census.wait_until_empty();
+    assert!(lines.count() > 0);
+}
+
+/// Its end is nobody's who happens to let go of it last: the worker goes on, and so does whoever awaits a frame.
+#[test]
+fn as_panicking_when_it_goes() {
+    let _watchdog = watchdog();
+    let (runtime, census, gone) = (runtime(1), Census::default(), Tally::default());
+    without_panic_messages(|| {
+        for round in 0..20 {
+            // Nobody else holds it.
+            let make = || {
+                let gone = gone.clone();
+                Meddling::new(&census, move |event| {
+                    if event == Event::IsDropped {
+                        gone.add();
+                        panic!("expected: of an allocator that goes");
+                    }
+                })
+            };
+            let future = with_allocator(make(), || lazy(Pend(round % 3)));
+            drop(with_allocator(make(), || runtime.spawn(Pend(round % 3))));
+            let awaits = runtime.spawn(async move { future.await });
+            assert!(runtime.block_on(awaits).is_ok());
+            let island = with_allocator(make(), || lazy_borrowed(Pend(round % 3)));
+            runtime.block_on(island);
+            let _ = trace::dump(runtime.handle());
+        }
+        let task = runtime.spawn(async { 7 });
+        assert_eq!(runtime.block_on(task).unwrap(), 7);
+    });
+    drop(runtime);
+    census.wait_until_empty();
+    assert_eq!(gone.count(), 60);
 }
 
 /// Each of them makes frames of its own, which come from the pool: boxes, lazies, tasks, and what all of these wait for.

@@ -152,6 +152,11 @@ pub(crate) fn enter(pool: PoolRef) -> Entered {
     Entered { number, _not_send: PhantomData }
 }
 
+/// Whether [`enter`] does anything: not on a thread whose thread-locals are being dropped.
+pub(crate) fn can_enter() -> bool {
+    ENTERED.try_with(|_| ()).is_ok()
+}
+
 impl Drop for Entered {
     fn drop(&mut self) {
         // The handle is dropped after the borrow has ended: its drop may be the end of a runtime.

@@ -92,7 +92,7 @@ pub(crate) use self::current::{EnterAllocator, is_window_open, open_window, with
 pub use self::global::Global;
 pub use self::pool_allocator::Pool;
 pub use self::scope::{Scope, scope};
-pub(crate) use self::scoped::{Origin, alloc_scoped, allocator_of, enter_maker, free_from};
+pub(crate) use self::scoped::{Maker, Origin, alloc_scoped, allocator_of, enter_maker, free_from};
 pub use self::stats::{ClassStats, Stats};
 #[cfg(not(tress_loom))]
 use pool as source;

@@ -6,6 +6,7 @@ use std::alloc::Layout;
 use std::ptr::NonNull;
 
 use super::{AllocError, AllocatorRef, EnterAllocator, Kind, current, foreign, free, try_alloc};
+use crate::containment::contain_panic;
 
 /// Who made a frame; its header keeps it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,16 +55,36 @@ pub(crate) unsafe fn free_from(ptr: NonNull<u8>, layout: Layout, kind: Kind, ori
     }
 }
 
-/// The allocator that made a frame; `None` is the pool.
+/// The allocator that made a frame, held by a count of its own; `None` is the pool. It may go with this: what its drop panics with ends
+/// there.
+#[derive(Debug)]
+pub(crate) struct Maker(Option<AllocatorRef>);
+
+impl Maker {
+    pub(crate) fn get(&self) -> Option<&AllocatorRef> {
+        self.0.as_ref()
+    }
+}
+
+impl Drop for Maker {
+    #[inline]
+    fn drop(&mut self) {
+        if let Some(maker) = self.0.take() {
+            contain_panic(|| drop(maker));
+        }
+    }
+}
+
+/// The allocator that made a frame.
 ///
 /// # Safety
 ///
 /// `ptr` and `origin` are what [`alloc_scoped`] returned for this layout, and the frame is not freed yet.
-pub(crate) unsafe fn allocator_of(ptr: NonNull<u8>, layout: Layout, origin: Origin) -> Option<AllocatorRef> {
+pub(crate) unsafe fn allocator_of(ptr: NonNull<u8>, layout: Layout, origin: Origin) -> Maker {
     match origin {
-        Origin::Pool => None,
+        Origin::Pool => Maker(None),
         // SAFETY: the caller's promise; the borrow ends here.
-        Origin::Foreign => Some(unsafe { foreign::maker(ptr, layout) }.clone()),
+        Origin::Foreign => Maker(Some(unsafe { foreign::maker(ptr, layout) }.clone())),
     }
 }
 

@@ -92,9 +92,11 @@ impl Local {
         loop {
             // Also a root that only wakes itself is no reason to take the guest for stuck.
             turns = turns.wrapping_add(1);
-            if turns.is_multiple_of(self.pool.config.event_interval) {
+            let tick = self.tick.get();
+            if turns.is_multiple_of(self.pool.config.event_interval) || self.is_maintenance_due(tick) {
                 let now = Instant::now();
-                self.stopwatch.lap(now, self.tick.get(), remote);
+                self.stopwatch.lap(now, tick, remote);
+                self.maintained.set(tick);
                 remote.publish_turn(self.pool.started_at, now);
             }
             if root.is_woken() {
@@ -123,6 +125,7 @@ impl Local {
     }
 
     fn begin_guest(&self, now: Instant) {
+        self.maintained.set(self.tick.get());
         self.stopwatch.start(now, self.tick.get());
         self.remote().publish_turn(self.pool.started_at, now);
     }

@@ -31,6 +31,8 @@ pub(crate) struct Local {
     pub(super) maintained: Cell<u32>,
     /// How many polls after that it does so again.
     pub(super) polls_to_maintain: Cell<u32>,
+    /// The poll before which the injector last had its turn.
+    pub(super) injector_turn: Cell<u32>,
     /// Whether the injector has its turn next, out of turn.
     pub(super) injector_due: Cell<bool>,
     /// How many tasks in a row came from the next-task slot.
@@ -58,6 +60,7 @@ impl Local {
             fresh: Cell::new(true),
             maintained: Cell::new(0),
             polls_to_maintain: Cell::new(pool.config.event_interval),
+            injector_turn: Cell::new(0),
             injector_due: Cell::new(false),
             next_task_run: Cell::new(0),
             handover_run: Cell::new(0),
@@ -216,12 +219,18 @@ impl Local {
     #[inline]
     fn may_hand_over(&self, tick: u32) -> bool {
         let run = self.handover_run.get();
-        if run < HANDOVER_CAP {
+        if run < HANDOVER_CAP && !self.is_maintenance_due(tick) {
             self.handover_run.set(run + 1);
             return true;
         }
         self.handover_run.set(0);
         self.may_go_on(tick)
+    }
+
+    /// Whether the thread has polled so much that it looks at the clock and what depends on it.
+    #[inline]
+    pub(super) fn is_maintenance_due(&self, tick: u32) -> bool {
+        tick.wrapping_sub(self.maintained.get()) >= self.polls_to_maintain.get()
     }
 
     /// Whether nobody is kept waiting by tasks that hand over to each other. Does what is due between tasks.
@@ -231,13 +240,15 @@ impl Local {
             // The root has to be looked at.
             return false;
         }
-        if tick.wrapping_sub(self.maintained.get()) >= self.polls_to_maintain.get() {
+        if self.is_maintenance_due(tick) {
             self.maintain();
         }
-        self.queue.is_empty()
-            && self.remote().next_task.is_empty()
-            && self.pool.injector.is_empty()
-            && !self.pool.is_closed()
+        if !self.pool.injector.is_empty() {
+            // Where this gives way to it, it is to have its turn.
+            self.injector_due.set(true);
+            return false;
+        }
+        self.queue.is_empty() && self.remote().next_task.is_empty() && !self.pool.is_closed()
     }
 
     /// Drops everything that is queued here, and what those drops queue.

@@ -3,15 +3,20 @@
 use std::time::{Duration, Instant};
 
 use super::pool::{Pool, PoolRef};
-use crate::context;
 use crate::primitive::deque::Steal;
 use crate::primitive::sync::{Condvar, Mutex};
 use crate::task::{self, Id, ToShutdown};
+use crate::{context, frame, tree};
 
 /// Drops every task of a closed pool that is not being polled.
 ///
 /// Tries until the deadline, and returns the tasks that were left.
 pub(crate) fn drop_tasks(pool: &Pool, deadline: Instant) -> Vec<Left> {
+    // The caller's window is none of theirs.
+    frame::within(None, || drop_tasks_until(pool, deadline))
+}
+
+fn drop_tasks_until(pool: &Pool, deadline: Instant) -> Vec<Left> {
     loop {
         drop_queued(pool);
         let mut busy = Vec::new();
@@ -37,12 +42,12 @@ pub(crate) fn drop_tasks(pool: &Pool, deadline: Instant) -> Vec<Left> {
 /// Foreign threads can be in the middle of something then, for a moment, and guests in the middle of a poll: that is
 /// waited for until the deadline, unless the caller is part of it. Returns the tasks that were left.
 pub(crate) fn clear(pool: &Pool, deadline: Option<Instant>) -> Vec<Left> {
-    let own = task::try_id();
     let is_part = context::is_suspended(pool);
     let mut left = drop_tasks(pool, Instant::now() + FOREIGN_WAKES);
     pool.close_drivers();
     loop {
-        left.retain(|task| Some(task.id) != own);
+        // Those further up on this stack wait for this very call.
+        left.retain(|task| !tree::is_on_stack(task.id));
         let now = Instant::now();
         if left.is_empty() || is_part || deadline.is_some_and(|deadline| now >= deadline) {
             return left;

@@ -21,7 +21,11 @@ impl Local {
         let queue_interval = self.pool.config.queue_interval;
         self.begin(clock::now());
         while !self.pool.is_closed() {
-            let runnable = if self.tick.get().is_multiple_of(queue_interval) || self.injector_due.take() {
+            let tick = self.tick.get();
+            // A difference, not a remainder: polls by hand-over are counted, too, and it may not come by here at each number.
+            let is_turn = tick.wrapping_sub(self.injector_turn.get()) >= queue_interval;
+            let runnable = if is_turn || self.injector_due.take() {
+                self.injector_turn.set(tick);
                 self.pop_injector().or_else(|| self.pop())
             } else {
                 self.pop().or_else(|| self.pop_injector())
@@ -29,7 +33,7 @@ impl Local {
             match runnable.or_else(|| self.search()) {
                 Some(runnable) => {
                     let tick = self.run_found(runnable);
-                    if tick.wrapping_sub(self.maintained.get()) >= self.polls_to_maintain.get() {
+                    if self.is_maintenance_due(tick) {
                         self.maintain();
                     }
                 }

@@ -41,7 +41,7 @@ pub(super) unsafe fn run<F: Future>(header: NonNull<Header>) -> Option<Transfer>
             let maker =
                 unsafe { frame::allocator_of(task.as_ptr().cast(), TaskCell::<F>::LAYOUT, Origin::Foreign) };
             // SAFETY: as above.
-            frame::within(maker.as_ref(), || unsafe { run_tree::<F>(task, polled) })
+            frame::within(maker.get(), || unsafe { run_tree::<F>(task, polled) })
         }
         ToRunning::Cancel => {
             // SAFETY: as above.
@@ -166,7 +166,10 @@ unsafe fn run_tree<F: Future>(task: RawTask, polled: Polled) -> Option<Transfer>
             Poll::Pending => {}
         }
     }
-    task.header().count_poll();
+    if !polled.is_traced() {
+        // A look is the doing of whoever looks.
+        task.header().count_poll();
+    }
     // From the transition on, another thread may run the tree.
     drop(entered);
     after_pending::<F>(task);
@@ -182,8 +185,6 @@ fn run_specially(
     mut poll_root: &mut dyn FnMut() -> bool,
 ) -> Ran {
     if polled.is_traced() {
-        // It is the doing of whoever looks.
-        task.header().uncount_poll();
         return tree::visit(current, task.future_name(), poll_root);
     }
     let start = clock::now();

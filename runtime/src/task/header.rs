@@ -72,11 +72,6 @@ impl TaskHeader {
         }
     }
 
-    /// Takes the next such run back in advance: it is not to count. By whoever runs the task.
-    pub(super) fn uncount_poll(&self) {
-        self.polls.store(self.polls.load(Ordering::Relaxed).wrapping_sub(1), Ordering::Relaxed);
-    }
-
     #[cold]
     fn set_born(&self) {
         self.born.store(coarse::now().compact(), Ordering::Relaxed);

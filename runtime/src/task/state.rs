@@ -421,6 +421,11 @@ impl Snapshot {
         self.0 & SCHEDULED != 0
     }
 
+    /// Whether somebody has claimed the task in order to look at it.
+    pub(crate) const fn is_tracing(self) -> bool {
+        self.0 & TRACING != 0
+    }
+
     pub(crate) const fn is_notified(self) -> bool {
         self.0 & NOTIFIED != 0
     }

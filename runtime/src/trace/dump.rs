@@ -6,10 +6,10 @@ use std::time::Duration;
 use super::collector::Collector;
 use super::json::Json;
 use crate::Handle;
-use crate::coop;
 use crate::primitive::clock;
 use crate::primitive::coarse::Moment;
 use crate::task::{self, Id, RawTask, Snapshot};
+use crate::{context, coop, frame};
 
 /// The tasks of a runtime, at about the time of the call that made it: [`dump`].
 ///
@@ -93,26 +93,31 @@ pub struct WaitDump {
 /// Looks at every task of a runtime.
 ///
 /// From any thread, also inside a task, but not in a signal handler. Idle tasks are polled for it, on this thread: what that
-/// means is said at [the module](crate::trace). Tasks that begin or end meanwhile may be missing.
+/// means is said at [the module](crate::trace). Tasks that begin or end meanwhile may be missing. Of a runtime that shuts down, and in the
+/// destructors of a thread's locals, tasks are shown from outside only.
 ///
 /// # Examples
 ///
 /// See [the module](crate::trace).
 #[must_use]
 pub fn dump(handle: &Handle) -> Dump {
-    // What tasks do in their polls belongs to their runtime.
+    // What tasks do in their polls belongs to their runtime, and their frames are their own.
+    let may_poll = context::can_enter() && !handle.pool.is_closed();
     let _entered = handle.enter();
     let mut tasks = Vec::new();
-    task::for_each(handle.pool.data(), |task| tasks.push(TaskDump::new(task)));
+    frame::within(None, || {
+        task::for_each(handle.pool.data(), |task| tasks.push(TaskDump::new(task, may_poll)))
+    });
     tasks.sort_by_key(|task| task.id);
     Dump { tasks }
 }
 
 impl TaskDump {
     /// Looks at a task that the caller holds a reference to, and whose executor it keeps alive.
-    fn new(task: RawTask) -> Self {
+    fn new(task: RawTask, may_poll: bool) -> Self {
         let now = Moment::of(clock::now());
-        let (state, frames) = look(task, now);
+        let (state, frames) =
+            if may_poll { look(task, now) } else { (State::of(task.state().load()), Vec::new()) };
         let annex = task.annex();
         Self {
             id: task.id(),
@@ -148,7 +153,8 @@ fn look(task: RawTask, now: Moment) -> (State, Vec<FrameDump>) {
 impl State {
     fn of(state: Snapshot) -> Self {
         match state {
-            state if state.is_running() => Self::Running,
+            // A task that another dump has claimed is as good as running.
+            state if state.is_running() || state.is_tracing() => Self::Running,
             state if state.is_scheduled() => Self::Scheduled,
             state if state.is_complete() => Self::Ended,
             _ => Self::Idle,
@@ -206,6 +212,7 @@ impl FrameDump {
             json.key("future").string(self.future);
             json.key("awaited_at").location(self.awaited_at);
             json.key("parent").number_or_null(self.parent);
+            json.key("depth").number_or_null(Some(self.depth));
             json.key("waits").array(&self.waits, |json, wait| {
                 json.object(|json| {
                     json.key("what").string(wait.what);

@@ -9,7 +9,7 @@ use std::pin::Pin;
 use std::ptr::NonNull;
 use std::task::{Context, Poll};
 
-use super::raw::{FrameHeader, FrameVtable, Payload, RawFrame};
+use super::raw::{FrameHeader, FrameVtable, Payload, Polled, RawFrame};
 use super::status::{Bounds, Phase, Status};
 use super::teardown;
 use crate::containment::{contain_panic, discard_payload};
@@ -98,13 +98,12 @@ impl<F: Future> FrameCell<F> {
 
     /// # Safety
     ///
-    /// That of [`poll`](Self::poll), and `target` is the address of a `Poll<F::Output>` that is pending. If true is returned, the
-    /// handle's reference is gone.
-    unsafe fn poll_into(frame: RawFrame, cx: &mut Context<'_>, target: NonNull<()>) -> bool {
+    /// That of [`poll`](Self::poll), and `target` is the address of a `Poll<F::Output>` that is pending.
+    unsafe fn poll_into(frame: RawFrame, cx: &mut Context<'_>, target: NonNull<()>) -> Polled {
         // SAFETY: the caller's promise.
         let poll = unsafe { Self::poll(frame, cx) };
         if poll.is_pending() {
-            return false;
+            return Polled::Pending;
         }
         let header = frame.header();
         // Read before the phase is written: a load of a word of which a byte is still on its way would wait for it.
@@ -113,7 +112,8 @@ impl<F: Future> FrameCell<F> {
         let is_plain = header.children.get().is_none() & status.is_unlinked_and_of_pool();
         if !is_plain {
             // SAFETY: the caller's promise; the future is ready.
-            return unsafe { Self::end_into(frame, poll, target) };
+            unsafe { Self::end_into(frame, poll, target) };
+            return Polled::Ended;
         }
         let output = OnUnwind::new(poll);
         if needs_drop::<F>() {
@@ -128,19 +128,20 @@ impl<F: Future> FrameCell<F> {
             let memory = frame.as_non_null().cast();
             // SAFETY: nobody else refers to the frame; it was allocated with this layout and kind, from the pool.
             unsafe { frame::free_from(memory, Self::LAYOUT, frame::Kind::Raw, Origin::Pool) };
+            Polled::Gone
         } else {
-            release_held(frame);
+            make_inert(frame);
+            Polled::Ended
         }
-        true
     }
 
-    /// Does the same for a future that is ready in a frame that stands in a list, has frames below it, or came from elsewhere.
+    /// Ends a future that is ready in a frame that stands in a list, has frames below it, or came from elsewhere.
     ///
     /// # Safety
     ///
     /// That of [`poll_into`](Self::poll_into); the future has just been ready with `poll`.
     #[cold]
-    unsafe fn end_into(frame: RawFrame, poll: Poll<F::Output>, target: NonNull<()>) -> bool {
+    unsafe fn end_into(frame: RawFrame, poll: Poll<F::Output>, target: NonNull<()>) {
         if frame.header().children.get().is_some() {
             tear_down_leaked_children(frame);
         }
@@ -150,12 +151,7 @@ impl<F: Future> FrameCell<F> {
         unsafe { Self::drop_future(frame) };
         // SAFETY: the caller's promise; what stands there is `Pending`, which needs no drop.
         unsafe { target.cast::<Poll<F::Output>>().write(output.disarm()) };
-        if frame.status().is_linked() {
-            // Its place in a list of children has to be given up first.
-            return false;
-        }
-        release_held(frame);
-        true
+        make_inert(frame);
     }
 
     /// # Safety
@@ -215,12 +211,11 @@ impl<F: Future> FrameCell<F> {
     }
 }
 
-/// Releases the handle's reference to a frame whose future is gone.
+/// Has nobody poll a frame any more, whose future is gone.
 #[cold]
-fn release_held(frame: RawFrame) {
+fn make_inert(frame: RawFrame) {
     frame.set_phase(Phase::Empty);
     frame.header().state.transition_to_inert();
-    frame.release_handle();
 }
 
 /// A future that is ready while handles in it have children can only have leaked them in place.

@@ -249,6 +249,19 @@ pub(crate) fn current_id() -> Option<Id> {
     with_current(|current| current.and_then(|current| current.root.id()))
 }
 
+/// Whether the thread polls or drops the task, be it in an outer run.
+pub(crate) fn is_on_stack(id: Id) -> bool {
+    let mut next = CURRENT.try_with(Cell::get).unwrap_or(ptr::null());
+    // SAFETY: null, or a run that was entered further up on this stack and has not been left.
+    while let Some(current) = unsafe { next.as_ref() } {
+        if current.root.id() == Some(id) {
+            return true;
+        }
+        next = current.outer.get();
+    }
+    false
+}
+
 /// Whether the thread polls a tree in order to see what it waits for.
 pub(crate) fn is_traced() -> bool {
     with_current(|current| current.is_some_and(Current::is_traced))

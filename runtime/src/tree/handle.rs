@@ -10,7 +10,7 @@ use std::task::{Context, Poll, Waker};
 
 use super::cell::{self, Stored};
 use super::current::{Current, runs, with_current};
-use super::raw::RawFrame;
+use super::raw::{Polled, RawFrame};
 use super::status::{Bounds, Phase, Status};
 use super::waker::WakerRef;
 use super::{island, teardown};
@@ -127,7 +127,7 @@ impl<T> Handle<T> {
             let nested = current.nest(frame);
             let waker = WakerRef::new(&frame);
             // SAFETY: this thread runs the tree, the future is there, and the address is that of such a value.
-            let is_gone = unsafe {
+            let polled = unsafe {
                 (frame.vtable().poll_into)(
                     frame,
                     &mut Context::from_waker(&waker),
@@ -136,8 +136,11 @@ impl<T> Handle<T> {
             };
             drop(nested);
             std::mem::forget(poisoning);
-            if is_gone {
+            if polled != Polled::Pending {
                 self.frame = None;
+                if polled == Polled::Ended {
+                    let_go(frame);
+                }
                 return poll;
             }
         } else {
@@ -166,12 +169,16 @@ impl<T> Handle<T> {
             })
         };
         let is_default = frame.status().origin() == Origin::Pool && !frame::is_window_open();
-        let is_gone = if is_default { poll_once() } else { in_window_of(frame, poll_once) };
+        let polled = if is_default { poll_once() } else { in_window_of(frame, poll_once) };
         std::mem::forget(poisoning);
-        if is_gone {
-            self.frame = None;
-        } else {
-            frame.set_polling(false);
+        match polled {
+            Polled::Pending => frame.set_polling(false),
+            Polled::Gone => self.frame = None,
+            Polled::Ended => {
+                frame.set_polling(false);
+                self.frame = None;
+                let_go(frame);
+            }
         }
         poll
     }
@@ -226,7 +233,7 @@ impl<T> Drop for Handle<T> {
 fn in_window_of<R>(frame: RawFrame, f: impl FnOnce() -> R) -> R {
     // Counted, since the frame may be freed at the end of the poll.
     let maker = frame.maker();
-    frame::within(maker.as_ref(), f)
+    frame::within(maker.get(), f)
 }
 
 /// There is no frame to be had.

@@ -13,7 +13,7 @@ use super::ready::Pushed;
 use super::state::{Freed, State, ToNotified, ToReleased};
 use super::status::{Bounds, Phase, Status};
 use super::waker::WakerRef;
-use crate::frame::{self, AllocatorRef, EnterAllocator};
+use crate::frame::{self, EnterAllocator, Maker};
 
 /// What every frame begins with; the future, later its output, follows.
 ///
@@ -48,9 +48,8 @@ pub(super) struct FrameHeader {
 /// What can be done with a frame whose future's type is not known.
 #[derive(Debug)]
 pub(super) struct FrameVtable {
-    /// Polls the future; a ready output is written to the address, a `Poll` of it, the future dropped, and the handle's
-    /// reference released. True if so. Unwinds if the future panics.
-    pub(super) poll_into: unsafe fn(RawFrame, &mut Context<'_>, NonNull<()>) -> bool,
+    /// Polls the future; a ready output is written to the address, a `Poll` of it, and the future dropped. Unwinds if the future panics.
+    pub(super) poll_into: unsafe fn(RawFrame, &mut Context<'_>, NonNull<()>) -> Polled,
     /// Polls the future; stores a ready output or a panic in the future's place. True if it did. Does not unwind.
     pub(super) poll_stored: unsafe fn(RawFrame, &mut Context<'_>) -> bool,
     /// Moves the stored output to the address.
@@ -67,6 +66,20 @@ pub(super) struct FrameVtable {
     pub(super) body_offset: usize,
     /// The future's size.
     pub(super) body_bytes: usize,
+}
+
+/// What came of a poll whose output is written to its caller.
+#[must_use]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub(super) enum Polled {
+    /// The future is pending.
+    Pending,
+    /// It was ready, and the frame is freed.
+    Gone,
+    /// It was ready, and the handle is to let go of the frame: once nothing names the frame any more, since that may call a foreign
+    /// allocator, which may look at what the thread polls.
+    Ended,
 }
 
 /// What a panic leaves behind.
@@ -408,7 +421,7 @@ impl RawFrame {
     }
 
     /// The allocator that made the frame, if it is not the pool.
-    pub(super) fn maker(self) -> Option<AllocatorRef> {
+    pub(super) fn maker(self) -> Maker {
         // SAFETY: the frame is held, and was allocated with this layout, by this maker.
         unsafe { frame::allocator_of(self.0.cast(), self.vtable().layout, self.status().origin()) }
     }

@@ -13,7 +13,7 @@ struct Held {
     frame: RawFrame,
     /// The place of its parent among the frames that are held; `None` for the root's own future.
     parent: Option<usize>,
-    /// Its number in the dump, once it has been polled.
+    /// Its number in the dump, once it has been polled; of a frame that cannot be polled, that of the nearest above it that was.
     number: Option<usize>,
 }
 
@@ -43,10 +43,8 @@ pub(crate) fn visit(
     drop(in_root);
     for place in 0..frames.len() {
         let Held { frame, parent, .. } = frames[place];
-        if is_waiting(frame) {
-            let parent_number = parent.map_or(root_number, |parent| frames[parent].number);
-            frames[place].number = poll(frame, parent_number, current);
-        }
+        let above = parent.map_or(root_number, |parent| frames[parent].number);
+        frames[place].number = if is_waiting(frame) { poll(frame, above, current) } else { above };
     }
     drop(frames);
     leave_to_next_run(current);

@@ -50,7 +50,7 @@ impl Scoped {
 
     fn maker(&self) -> Option<AllocatorRef> {
         // SAFETY: it came from `alloc_scoped` and is not freed yet.
-        unsafe { allocator_of(self.ptr, self.layout, self.origin) }
+        unsafe { allocator_of(self.ptr, self.layout, self.origin) }.get().cloned()
     }
 }
 
