@@ -18,7 +18,9 @@ export TRESS_STRESS_SECONDS="${TRESS_STRESS_SECONDS:-1}"
 
 # Each test of the pool, apart from those that measure time: a sanitizer slows everything down.
 tests=(
-    abort_storm block_on_takes_part blocking_calls dump_loses_no_wake dump_of_hostile_tasks graceful_shutdown_finishes_in_flight
+    abort_storm backtrace_shows_the_chain block_on_takes_part blocking_calls dump_disturbs_nobody dump_loses_no_wake
+    dump_of_hostile_tasks dump_shows_the_tree frames_are_freed_by_their_maker frames_come_from_their_allocator
+    frames_of_any_layout graceful_shutdown_finishes_in_flight
     hostile_wakers_do_no_harm join_handles nested_block_on_is_refused no_wakeup_is_lost nobody_starves
     panics_stay_in_their_task refused_after_shutdown runtimes_dropped_anywhere shutdown_drops_everything
     shutdown_waits_up_to_its_timeout spawn_storm tcp_edge_results_are_defined timers_under_load
