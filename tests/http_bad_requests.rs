@@ -95,7 +95,7 @@ fn oversized_heads_are_refused() {
     assert_eq!(status(&exchange(server.address, many_fields.as_bytes())), "431");
     let long_target = format!("GET /{} HTTP/1.1\r\nhost: a\r\n\r\n", "x".repeat(100_000));
     let answer = exchange(server.address, long_target.as_bytes());
-    assert!(matches!(status(&answer), "414" | "431"), "{answer}");
+    assert_eq!(status(&answer), "431", "{answer}");
     let endless = "x".repeat(4_000_000);
     let answer = exchange(server.address, endless.as_bytes());
     assert!(matches!(status(&answer), "400" | "414" | "431" | "none"), "{answer}");

@@ -9,6 +9,7 @@
 mod connection;
 mod deadlines;
 mod executor;
+mod host;
 pub mod io;
 mod live;
 mod server;

@@ -13,6 +13,7 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::Service;
 
+use super::host::HostChecked;
 use super::live::Connections;
 use super::serving::{AcceptLoop, Serving};
 use crate::socket::TcpListener;
@@ -22,12 +23,25 @@ use crate::socket::TcpListener;
 /// The service is cloned for each connection. Awaiting the returned [`Server`] serves until the future of
 /// [`with_graceful_shutdown`](Server::with_graceful_shutdown) is done, or for good.
 ///
-/// What is on by default: keep-alive, `TCP_NODELAY`, a time limit for request heads (which is also how long a
-/// connection may stay idle), one for clients that take no bytes of their response, a size limit for request heads. What is not limited is the request's body: wrap it in
-/// [`Limited`](super::body::Limited) to bound its size, and its reads in [`tress_runtime::time::timeout`] to bound
+/// | by default | | change it with |
+/// |---|---|---|
+/// | time for a request's head, and how long a connection may stay idle | 10 s | [`header_read_timeout`](Server::header_read_timeout) |
+/// | how long a client may take no bytes of its response | 30 s | [`write_timeout`](Server::write_timeout) |
+/// | size of a request's head | 64 KiB | [`max_header_bytes`](Server::max_header_bytes) |
+/// | number of a request's header fields | 100 | [`max_headers`](Server::max_headers) |
+/// | connections | no limit | [`max_connections`](Server::max_connections) |
+/// | several requests on a connection | yes | [`keep_alive`](Server::keep_alive) |
+/// | an answer to clients that have closed their sending side | yes | [`half_close`](Server::half_close) |
+/// | small writes are sent at once (`TCP_NODELAY`) | yes | [`nodelay`](Server::nodelay) |
+/// | responses to pipelined requests are written together | no | [`pipeline_flush`](Server::pipeline_flush) |
+/// | time for a graceful shutdown | no limit | [`shutdown_timeout`](Server::shutdown_timeout) |
+///
+/// What is not limited is the request's body, and the service: wrap the body in [`Limited`](super::body::Limited) to bound
+/// its size, and its reads, or the service's other waits, in [`tress::time::timeout`](tress_runtime::time::timeout) to bound
 /// their time.
 ///
-/// Requests that are not HTTP get status 400, heads that are too large 431 (targets that are too long 414), and the
+/// Requests that are not HTTP get status 400, as do those of HTTP/1.1 that have no field `host` and any that have two, or one
+/// that names no host; heads that are too large, by a long target too, get 431. The service does not see them, and the
 /// connection is closed. If the service gives an error or panics, its connection is closed; others are not affected.
 ///
 /// # Examples
@@ -60,6 +74,7 @@ pub fn serve<S>(listener: TcpListener, service: S) -> Server<S> {
         listener,
         service,
         http: http1::Builder::new(),
+        half_close: true,
         connections: Connections::new(),
         header_read_timeout: Some(HEADER_READ_TIMEOUT),
         write_timeout: Some(WRITE_TIMEOUT),
@@ -97,6 +112,7 @@ pub struct Server<S> {
     listener: TcpListener,
     service: S,
     http: http1::Builder,
+    half_close: bool,
     connections: Arc<Connections>,
     header_read_timeout: Option<Duration>,
     write_timeout: Option<Duration>,
@@ -139,6 +155,17 @@ impl<S> Server<S> {
     /// Says whether a connection may carry more than one request.
     pub fn keep_alive(mut self, enabled: bool) -> Self {
         self.http.keep_alive(enabled);
+        self
+    }
+
+    /// Says whether a client that closes its sending side after a request, as by `shutdown(SHUT_WR)`, gets an answer.
+    ///
+    /// On, which is the default, a client that has gone while the service works is noticed only when the response is
+    /// written: a closed sending side looks the same. So bound the time of a service that waits for long before it
+    /// answers, or for each piece of a body that it streams. Off, the service's future, or the response's body, is
+    /// dropped as soon as the client closes, whichever it meant.
+    pub fn half_close(mut self, enabled: bool) -> Self {
+        self.half_close = enabled;
         self
     }
 
@@ -220,11 +247,11 @@ where
 
     fn into_future(mut self) -> Serving {
         self.http.header_read_timeout(self.header_read_timeout).max_header_size(self.max_header_bytes);
-        self.http.writev(true);
+        self.http.writev(true).half_close(self.half_close);
         let connections = Arc::clone(&self.connections);
         let accept_loop = AcceptLoop {
             listener: self.listener,
-            service: self.service,
+            service: HostChecked(self.service),
             http: self.http,
             connections: self.connections,
             write_timeout: self.write_timeout,
@@ -244,6 +271,7 @@ impl<S> fmt::Debug for Server<S> {
             .field("write_timeout", &self.write_timeout)
             .field("max_header_bytes", &self.max_header_bytes)
             .field("max_connections", &self.max_connections)
+            .field("half_close", &self.half_close)
             .field("nodelay", &self.nodelay)
             .field("shutdown_timeout", &self.shutdown_timeout)
             .finish_non_exhaustive()
