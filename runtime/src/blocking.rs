@@ -32,9 +32,9 @@ use crate::{context, frame};
 /// # Examples
 ///
 /// ```
-/// let runtime = tress_runtime::Runtime::new()?;
+/// let runtime = tress::Runtime::new()?;
 /// let text = runtime.block_on(async {
-///     tress_runtime::task::spawn_blocking(|| std::fs::read_to_string("Cargo.toml")).await
+///     tress::task::spawn_blocking(|| std::fs::read_to_string("Cargo.toml")).await
 /// });
 /// assert!(text.unwrap()?.contains("tress-runtime"));
 /// # Ok::<(), std::io::Error>(())
@@ -59,9 +59,9 @@ where
 /// # Examples
 ///
 /// ```
-/// use tress_runtime::{Handle, task};
+/// use tress::{Handle, task};
 ///
-/// let runtime = tress_runtime::Runtime::new()?;
+/// let runtime = tress::Runtime::new()?;
 /// let task = runtime.spawn(async {
 ///     task::block_in_place(|| Handle::current().block_on(async { 42 }))
 /// });

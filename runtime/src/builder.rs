@@ -16,10 +16,10 @@ use crate::scheduler::{Config, Hooks};
 /// # Examples
 ///
 /// ```
-/// let runtime = tress_runtime::Builder::new().worker_threads(2).thread_name("worker").build()?;
+/// let runtime = tress::Builder::new().worker_threads(2).thread_name("worker").build()?;
 /// assert_eq!(runtime.block_on(async { 1 }), 1);
 ///
-/// let error = tress_runtime::Builder::new().worker_threads(0).build().unwrap_err();
+/// let error = tress::Builder::new().worker_threads(0).build().unwrap_err();
 /// assert!(error.to_string().contains("worker_threads"));
 /// # Ok::<(), std::io::Error>(())
 /// ```
@@ -162,11 +162,11 @@ impl Builder {
     ///
     /// ```
     /// use std::sync::Arc;
-    /// use tress_runtime::frame::{Counting, Pool};
+    /// use tress::frame::{Counting, Pool};
     ///
     /// let frames = Arc::new(Counting::new(Pool));
-    /// let runtime = tress_runtime::Builder::new().frames(frames.clone()).build()?;
-    /// let task = runtime.spawn(async { tress_runtime::task::lazy(async { 7 }).await });
+    /// let runtime = tress::Builder::new().frames(frames.clone()).build()?;
+    /// let task = runtime.spawn(async { tress::task::lazy(async { 7 }).await });
     /// assert_eq!(runtime.block_on(task).unwrap(), 7);
     /// assert_eq!(frames.allocated(), 2);
     /// # Ok::<(), std::io::Error>(())

@@ -67,7 +67,7 @@ pub(crate) fn is_unconstrained() -> bool {
 /// # Examples
 ///
 /// ```
-/// assert!(tress_runtime::task::coop::has_budget_remaining());
+/// assert!(tress::task::coop::has_budget_remaining());
 /// ```
 #[must_use]
 pub fn has_budget_remaining() -> bool {
@@ -110,7 +110,7 @@ impl Drop for RestoreOnPending {
 ///
 /// ```
 /// use std::task::{Context, Poll, ready};
-/// use tress_runtime::task::coop;
+/// use tress::task::coop;
 ///
 /// fn poll_pop(cx: &mut Context<'_>, items: &mut Vec<u32>) -> Poll<Option<u32>> {
 ///     let unit = ready!(coop::poll_proceed(cx));
@@ -151,7 +151,7 @@ pub fn poll_proceed(cx: &mut Context<'_>) -> Poll<RestoreOnPending> {
 /// async fn hash_all(items: Vec<u64>) {
 ///     for item in items {
 ///         hash(item).await;
-///         tress_runtime::task::coop::consume_budget().await;
+///         tress::task::coop::consume_budget().await;
 ///     }
 /// }
 /// ```
@@ -175,7 +175,7 @@ pub async fn consume_budget() {
 /// # Examples
 ///
 /// ```
-/// use tress_runtime::task::coop;
+/// use tress::task::coop;
 /// # let future = async {
 /// coop::unconstrained(async { assert!(coop::has_budget_remaining()) }).await;
 /// # };

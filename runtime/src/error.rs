@@ -10,7 +10,7 @@ use crate::task::Id;
 ///
 /// ```
 /// use std::time::Duration;
-/// use tress_runtime::Builder;
+/// use tress::Builder;
 ///
 /// let runtime = Builder::new().worker_threads(1).build()?;
 /// let stuck = runtime.spawn(async { std::thread::sleep(Duration::from_millis(300)) });

@@ -19,7 +19,7 @@ use crate::{context, frame, scheduler};
 /// # Examples
 ///
 /// ```
-/// let runtime = tress_runtime::Runtime::new()?;
+/// let runtime = tress::Runtime::new()?;
 /// let handle = runtime.handle().clone();
 /// let thread = std::thread::spawn(move || handle.spawn(async { 1 + 1 }));
 /// let task = thread.join().unwrap();
@@ -52,9 +52,9 @@ pub struct EnterGuard {
 /// # Examples
 ///
 /// ```
-/// let runtime = tress_runtime::Runtime::new()?;
+/// let runtime = tress::Runtime::new()?;
 /// let sum = runtime.block_on(async {
-///     let half = tress_runtime::spawn(async { 21 });
+///     let half = tress::spawn(async { 21 });
 ///     half.await.unwrap() * 2
 /// });
 /// assert_eq!(sum, 42);
@@ -220,9 +220,9 @@ impl Handle {
     /// # Examples
     ///
     /// ```
-    /// let runtime = tress_runtime::Runtime::new()?;
+    /// let runtime = tress::Runtime::new()?;
     /// let guard = runtime.handle().enter();
-    /// let task = tress_runtime::spawn(async { 7 });
+    /// let task = tress::spawn(async { 7 });
     /// drop(guard);
     /// assert_eq!(runtime.block_on(task).unwrap(), 7);
     /// # Ok::<(), std::io::Error>(())

@@ -22,7 +22,7 @@ use crate::trace::collector;
 ///
 /// ```
 /// use std::{future::Future, pin::Pin, task::{Context, Poll}};
-/// use tress_runtime::leaf::Wait;
+/// use tress::runtime::leaf::Wait;
 ///
 /// struct Ready(Wait);
 ///
@@ -61,7 +61,7 @@ impl Wait {
     ///
     /// ```
     /// use std::panic::Location;
-    /// use tress_runtime::leaf::Wait;
+    /// use tress::runtime::leaf::Wait;
     ///
     /// #[track_caller]
     /// fn wait_twice() -> [Wait; 2] {

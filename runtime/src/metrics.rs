@@ -13,7 +13,7 @@ use crate::scheduler::{Counters, PoolRef};
 /// # Examples
 ///
 /// ```
-/// let runtime = tress_runtime::Runtime::new()?;
+/// let runtime = tress::Runtime::new()?;
 /// let metrics = runtime.handle().metrics();
 /// assert_eq!(metrics.live_tasks(), 0);
 /// assert!(metrics.workers().len() >= 1);

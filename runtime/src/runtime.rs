@@ -26,7 +26,7 @@ use crate::{Builder, Handle, context};
 /// # Examples
 ///
 /// ```
-/// let runtime = tress_runtime::Runtime::new()?;
+/// let runtime = tress::Runtime::new()?;
 /// assert_eq!(runtime.block_on(async { 40 + 2 }), 42);
 /// # Ok::<(), std::io::Error>(())
 /// ```
@@ -70,8 +70,8 @@ impl Runtime {
     /// # Examples
     ///
     /// ```
-    /// let runtime = tress_runtime::Runtime::new()?;
-    /// let output = runtime.block_on(async { tress_runtime::spawn(async { "hello" }).await });
+    /// let runtime = tress::Runtime::new()?;
+    /// let output = runtime.block_on(async { tress::spawn(async { "hello" }).await });
     /// assert_eq!(output.unwrap(), "hello");
     /// # Ok::<(), std::io::Error>(())
     /// ```
@@ -123,7 +123,7 @@ impl Runtime {
     /// ```
     /// use std::time::Duration;
     ///
-    /// let runtime = tress_runtime::Runtime::new()?;
+    /// let runtime = tress::Runtime::new()?;
     /// runtime.spawn(std::future::pending::<()>());
     /// runtime.shutdown(Duration::from_secs(1)).expect("every task was parked");
     /// # Ok::<(), std::io::Error>(())

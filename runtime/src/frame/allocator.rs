@@ -32,7 +32,7 @@ use crate::primitive::sync::PlainArc;
 /// use std::alloc::Layout;
 /// use std::ptr::NonNull;
 ///
-/// use tress_runtime::frame::{AllocError, FrameAllocator, Global};
+/// use tress::frame::{AllocError, FrameAllocator, Global};
 ///
 /// /// Refuses what is larger than a page.
 /// struct Small;
@@ -74,7 +74,7 @@ pub unsafe trait FrameAllocator: Send + Sync {
 /// # Examples
 ///
 /// ```
-/// use tress_runtime::frame::{Arena, Box, with_allocator};
+/// use tress::frame::{Arena, Box, with_allocator};
 /// use std::sync::Arc;
 ///
 /// let arena = Arc::new(Arena::new(64).unwrap());
@@ -98,7 +98,7 @@ impl Error for AllocError {}
 ///
 /// ```
 /// use std::sync::Arc;
-/// use tress_runtime::frame::{AllocatorRef, Arena, Global, Pool};
+/// use tress::frame::{AllocatorRef, Arena, Global, Pool};
 ///
 /// static GLOBAL: Global = Global;
 ///

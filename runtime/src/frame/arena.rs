@@ -18,7 +18,7 @@ use super::{AllocError, FrameAllocator};
 ///
 /// ```
 /// use std::sync::Arc;
-/// use tress_runtime::frame::{Arena, Box, with_allocator};
+/// use tress::frame::{Arena, Box, with_allocator};
 ///
 /// let arena = Arc::new(Arena::new(1024).unwrap());
 /// with_allocator(arena.clone(), || {
@@ -39,7 +39,7 @@ impl Arena {
     /// # Examples
     ///
     /// ```
-    /// let arena = tress_runtime::frame::Arena::new(1000).unwrap();
+    /// let arena = tress::frame::Arena::new(1000).unwrap();
     /// assert!(arena.capacity_bytes() >= 1000);
     /// ```
     ///

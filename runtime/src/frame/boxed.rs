@@ -24,13 +24,13 @@ use super::{AllocError, Kind, Origin, alloc_scoped, free_from};
 ///
 /// ```
 /// use std::pin::Pin;
-/// use tress_runtime::frame;
+/// use tress::frame;
 ///
 /// async fn double(number: u32) -> u32 {
 ///     number * 2
 /// }
 ///
-/// # tress_runtime::Runtime::new().unwrap().block_on(async {
+/// # tress::Runtime::new().unwrap().block_on(async {
 /// let futures: Vec<Pin<frame::Box<_>>> = (0..10).map(|n| frame::Box::pin(double(n))).collect();
 /// let mut sum = 0;
 /// for future in futures {
@@ -54,7 +54,7 @@ impl<T> Box<T> {
     /// # Examples
     ///
     /// ```
-    /// let mut number = tress_runtime::frame::Box::new(7);
+    /// let mut number = tress::frame::Box::new(7);
     /// *number += 1;
     /// assert_eq!(*number, 8);
     /// ```
@@ -74,7 +74,7 @@ impl<T> Box<T> {
     ///
     /// ```
     /// use std::sync::Arc;
-    /// use tress_runtime::frame::{AllocError, Arena, Box, with_allocator};
+    /// use tress::frame::{AllocError, Arena, Box, with_allocator};
     ///
     /// let arena = Arc::new(Arena::new(1024).unwrap());
     /// with_allocator(arena, || {
@@ -104,8 +104,8 @@ impl<T> Box<T> {
     /// # Examples
     ///
     /// ```
-    /// # tress_runtime::Runtime::new().unwrap().block_on(async {
-    /// let future = tress_runtime::frame::Box::pin(async { 7 });
+    /// # tress::Runtime::new().unwrap().block_on(async {
+    /// let future = tress::frame::Box::pin(async { 7 });
     /// assert_eq!(future.await, 7);
     /// # });
     /// ```
@@ -124,10 +124,10 @@ impl<T> Box<T> {
     /// # Examples
     ///
     /// ```
-    /// # tress_runtime::Runtime::new().unwrap().block_on(async {
-    /// let future = tress_runtime::frame::Box::try_pin(async { 7 })?;
+    /// # tress::Runtime::new().unwrap().block_on(async {
+    /// let future = tress::frame::Box::try_pin(async { 7 })?;
     /// assert_eq!(future.await, 7);
-    /// # Ok::<(), tress_runtime::frame::AllocError>(())
+    /// # Ok::<(), tress::frame::AllocError>(())
     /// # }).unwrap();
     /// ```
     ///
@@ -148,7 +148,7 @@ impl<T> Box<T> {
     /// # Examples
     ///
     /// ```
-    /// use tress_runtime::frame::Box;
+    /// use tress::frame::Box;
     ///
     /// let pinned = Box::into_pin(Box::new(7));
     /// assert_eq!(*pinned, 7);

@@ -15,7 +15,7 @@ use crate::primitive::sync::atomic::Ordering;
 ///
 /// ```
 /// use std::sync::Arc;
-/// use tress_runtime::frame::{Box, Counting, Pool, with_allocator};
+/// use tress::frame::{Box, Counting, Pool, with_allocator};
 ///
 /// let counting = Arc::new(Counting::new(Pool));
 /// let number = with_allocator(counting.clone(), || Box::new(7));

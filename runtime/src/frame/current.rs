@@ -17,7 +17,7 @@ use super::AllocatorRef;
 ///
 /// ```
 /// use std::sync::Arc;
-/// use tress_runtime::frame::{Arena, Box, with_allocator};
+/// use tress::frame::{Arena, Box, with_allocator};
 ///
 /// let arena = Arc::new(Arena::new(4096).unwrap());
 /// let number = with_allocator(arena.clone(), || Box::new(7));

@@ -12,7 +12,7 @@ use super::{AllocError, FrameAllocator};
 /// # Examples
 ///
 /// ```
-/// use tress_runtime::frame::{Box, Global, with_allocator};
+/// use tress::frame::{Box, Global, with_allocator};
 ///
 /// let number = with_allocator(&Global, || Box::new(7));
 /// assert_eq!(*number, 7);

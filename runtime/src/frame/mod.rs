@@ -12,9 +12,9 @@
 //!
 //! ```
 //! use std::sync::Arc;
-//! use tress_runtime::frame::{self, Arena, with_allocator};
+//! use tress::frame::{self, Arena, with_allocator};
 //!
-//! # tress_runtime::Runtime::new().unwrap().block_on(async {
+//! # tress::Runtime::new().unwrap().block_on(async {
 //! // A request's futures in memory of its own, which is bounded.
 //! let arena = Arc::new(Arena::new(64 * 1024)?);
 //! let future = with_allocator(arena, || frame::Box::try_pin(async { 6 * 7 }))?;
@@ -23,11 +23,11 @@
 //! # }).unwrap();
 //! ```
 //!
-//! # How it works
-//!
-#![doc = include_str!("README.md")]
-#![allow(rustdoc::private_intra_doc_links, reason = "the README is for those who work here, too")]
+//! How the pool works, and why that is safe, is told by the `README.md` beside this module's source.
 #![expect(unsafe_code, reason = "hands out and takes back raw memory")]
+
+#[doc = include_str!("README.md")]
+mod protocol {}
 
 mod allocator;
 mod arena;
@@ -183,7 +183,7 @@ pub(crate) fn for_each_task_slot(f: &mut dyn FnMut(NonNull<u8>)) {
 /// # Examples
 ///
 /// ```
-/// use tress_runtime::frame;
+/// use tress::frame;
 ///
 /// let burst: Vec<_> = (0..10_000).map(|n| frame::Box::new([n; 20])).collect();
 /// drop(burst);
@@ -199,7 +199,7 @@ pub fn trim() {
 /// # Examples
 ///
 /// ```
-/// let stats = tress_runtime::frame::stats();
+/// let stats = tress::frame::stats();
 /// println!("{} frames in use, {} KiB", stats.live, stats.pages * stats.page_bytes / 1024);
 /// ```
 #[must_use]

@@ -15,7 +15,7 @@ use super::{AllocError, FrameAllocator, Kind, free, try_alloc};
 ///
 /// ```
 /// use std::alloc::Layout;
-/// use tress_runtime::frame::{FrameAllocator, Pool};
+/// use tress::frame::{FrameAllocator, Pool};
 ///
 /// let layout = Layout::from_size_align(100, 8)?;
 /// let memory = Pool.allocate(layout)?;

@@ -26,13 +26,13 @@ use super::current::within;
 ///
 /// ```
 /// use std::sync::Arc;
-/// use tress_runtime::frame::{self, Counting, Pool};
-/// use tress_runtime::task::lazy;
+/// use tress::frame::{self, Counting, Pool};
+/// use tress::task::lazy;
 ///
 /// let frames = Arc::new(Counting::new(Pool));
-/// let runtime = tress_runtime::Runtime::new()?;
+/// let runtime = tress::Runtime::new()?;
 /// let sum = runtime.block_on(frame::scope(frames.clone(), async {
-///     let spawned = tress_runtime::spawn(async { 1 });
+///     let spawned = tress::spawn(async { 1 });
 ///     lazy(async { lazy(async { 2 }).await }).await + spawned.await.unwrap()
 /// }));
 /// assert_eq!((sum, frames.allocated(), frames.live()), (3, 3, 0));

@@ -9,8 +9,8 @@ use super::size_class::SizeClass;
 /// # Examples
 ///
 /// ```
-/// let number = tress_runtime::frame::Box::new(7);
-/// let stats = tress_runtime::frame::stats();
+/// let number = tress::frame::Box::new(7);
+/// let stats = tress::frame::stats();
 /// assert!(stats.live >= 1);
 /// assert!(stats.classes().iter().any(|class| class.slot_bytes >= 4 && class.live >= 1));
 /// # drop(number);
@@ -42,7 +42,7 @@ pub struct Stats {
 /// # Examples
 ///
 /// ```
-/// let stats = tress_runtime::frame::stats();
+/// let stats = tress::frame::stats();
 /// let cached_bytes: usize = stats.classes().iter().map(|class| class.cached * class.slot_bytes).sum();
 /// assert!(cached_bytes <= (stats.pages + stats.spare_pages) * stats.page_bytes);
 /// ```

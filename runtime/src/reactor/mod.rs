@@ -1,5 +1,16 @@
-#![doc = include_str!("README.md")]
-#![allow(rustdoc::private_intra_doc_links, reason = "the README is for those who work here, too")]
+//! Which sources of events are ready, and who is woken when one becomes so.
+//!
+//! Each worker has a reactor of its own: a selector (epoll, kqueue) and what is registered with it. Sockets of
+//! `tress::net` register themselves. Whoever writes an operation of their own, on a descriptor that `tress::net` does not
+//! know, makes a [`Registration`] of it and waits by [`Registration::poll_io`]; a [`leaf::Wait`](crate::leaf::Wait) makes
+//! the wait part of the task's budget and of dumps.
+//!
+//! What is not here: deadlines, see [`time`](crate::time).
+//!
+//! How it works, and why that is safe, is told by the `README.md` beside this module's source.
+
+#[doc = include_str!("README.md")]
+mod protocol {}
 
 #[cfg(not(tress_loom))]
 mod driver;

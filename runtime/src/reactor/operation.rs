@@ -24,7 +24,7 @@ impl Registration {
     ///
     /// ```no_run
     /// # use std::{io, task::{Context, Poll, ready}};
-    /// # use tress_runtime::reactor::{Direction, Registration};
+    /// # use tress::runtime::reactor::{Direction, Registration};
     /// fn poll_step(registration: &Registration, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
     /// #   fn step() -> io::Result<()> { Ok(()) }
     ///     loop {
@@ -75,8 +75,8 @@ impl Registration {
     ///
     /// ```no_run
     /// # use std::{io, net::SocketAddr, task::{Context, Poll}};
-    /// use tress_runtime::leaf::Wait;
-    /// use tress_runtime::reactor::{Direction, Registration, mio::net::{TcpListener, TcpStream}};
+    /// use tress::runtime::leaf::Wait;
+    /// use tress::runtime::reactor::{Direction, Registration, mio::net::{TcpListener, TcpStream}};
     ///
     /// fn poll_accept(
     ///     listener: &TcpListener,
@@ -111,8 +111,8 @@ impl Registration {
     ///
     /// ```no_run
     /// # use std::{io::{self, Read}, task::{Context, Poll}};
-    /// use tress_runtime::leaf::Wait;
-    /// use tress_runtime::reactor::{Direction, Registration, mio::net::TcpStream};
+    /// use tress::runtime::leaf::Wait;
+    /// use tress::runtime::reactor::{Direction, Registration, mio::net::TcpStream};
     ///
     /// fn poll_read(
     ///     mut stream: &TcpStream,
@@ -157,9 +157,9 @@ impl Registration {
     /// # Examples
     ///
     /// ```no_run
-    /// # async fn example(listener: tress_runtime::reactor::mio::net::TcpListener,
-    /// #     registration: tress_runtime::reactor::Registration) -> std::io::Result<()> {
-    /// use tress_runtime::reactor::Direction;
+    /// # async fn example(listener: tress::runtime::reactor::mio::net::TcpListener,
+    /// #     registration: tress::runtime::reactor::Registration) -> std::io::Result<()> {
+    /// use tress::runtime::reactor::Direction;
     ///
     /// let (stream, peer) = registration.io(Direction::Read, "tcp accept", || listener.accept()).await?;
     /// # Ok(()) }
@@ -236,9 +236,9 @@ impl Registration {
     /// # Examples
     ///
     /// ```no_run
-    /// # fn example(listener: tress_runtime::reactor::mio::net::TcpListener,
-    /// #     registration: tress_runtime::reactor::Registration) -> std::io::Result<()> {
-    /// use tress_runtime::reactor::Direction;
+    /// # fn example(listener: tress::runtime::reactor::mio::net::TcpListener,
+    /// #     registration: tress::runtime::reactor::Registration) -> std::io::Result<()> {
+    /// use tress::runtime::reactor::Direction;
     ///
     /// let (stream, peer) = registration.try_io(Direction::Read, || listener.accept())?;
     /// # Ok(()) }

@@ -9,7 +9,7 @@ use super::snapshot::Snapshot;
 /// # Examples
 ///
 /// ```
-/// use tress_runtime::reactor::Direction;
+/// use tress::runtime::reactor::Direction;
 ///
 /// assert_ne!(Direction::Read, Direction::Write);
 /// ```
@@ -29,8 +29,8 @@ pub enum Direction {
 /// # Examples
 ///
 /// ```no_run
-/// # async fn example(registration: tress_runtime::reactor::Registration) -> std::io::Result<()> {
-/// use tress_runtime::reactor::Direction;
+/// # async fn example(registration: tress::runtime::reactor::Registration) -> std::io::Result<()> {
+/// use tress::runtime::reactor::Direction;
 ///
 /// let ready = registration.ready(Direction::Read, "a datagram").await?;
 /// assert!(ready.is_readable() || ready.is_read_closed());

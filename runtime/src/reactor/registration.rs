@@ -30,7 +30,7 @@ use crate::primitive::sync::Arc;
 ///
 /// ```no_run
 /// use std::io::{self, Read};
-/// use tress_runtime::reactor::{Direction, Interest, Registration, mio::net::TcpStream};
+/// use tress::runtime::reactor::{Direction, Interest, Registration, mio::net::TcpStream};
 ///
 /// struct Stream {
 ///     source: TcpStream,
@@ -74,7 +74,7 @@ impl Registration {
     /// # Examples
     ///
     /// ```
-    /// use tress_runtime::reactor::{Interest, Registration, mio::net::UdpSocket};
+    /// use tress::runtime::reactor::{Interest, Registration, mio::net::UdpSocket};
     ///
     /// let mut socket = UdpSocket::bind("127.0.0.1:0".parse().unwrap())?;
     /// let error = Registration::new(&mut socket, Interest::READABLE).unwrap_err();
@@ -97,7 +97,7 @@ impl Registration {
     ///
     /// ```no_run
     /// # async fn example() -> std::io::Result<()> {
-    /// use tress_runtime::reactor::{Direction, Interest, Registration, mio::net::TcpStream};
+    /// use tress::runtime::reactor::{Direction, Interest, Registration, mio::net::TcpStream};
     ///
     /// let mut stream = TcpStream::connect("127.0.0.1:80".parse().unwrap())?;
     /// let registration = Registration::new_idle(&mut stream, Interest::READABLE | Interest::WRITABLE)?;

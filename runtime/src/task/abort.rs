@@ -14,7 +14,7 @@ use super::raw::RawTask;
 /// # Examples
 ///
 /// ```
-/// let runtime = tress_runtime::Runtime::new()?;
+/// let runtime = tress::Runtime::new()?;
 /// let task = runtime.spawn(std::future::pending::<()>());
 /// let abort = task.abort_handle();
 /// abort.abort();

@@ -12,7 +12,7 @@ use crate::handle::{self, Handle};
 /// # Examples
 ///
 /// ```
-/// use tress_runtime::{Runtime, task, trace};
+/// use tress::{Runtime, task, trace};
 ///
 /// let runtime = Runtime::new()?;
 /// let task = task::Builder::new().name("sweeper").spawn_on(std::future::pending::<()>(), runtime.handle());

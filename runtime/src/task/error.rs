@@ -10,7 +10,7 @@ use super::Id;
 /// # Examples
 ///
 /// ```
-/// let runtime = tress_runtime::Runtime::new()?;
+/// let runtime = tress::Runtime::new()?;
 /// let error = runtime.block_on(runtime.spawn(async { panic!("out of cheese") })).unwrap_err();
 /// assert!(error.is_panic());
 /// assert!(error.to_string().ends_with("panicked: out of cheese"));

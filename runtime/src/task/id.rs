@@ -10,7 +10,7 @@ use std::sync::atomic::Ordering;
 /// # Examples
 ///
 /// ```
-/// use tress_runtime::{Runtime, task};
+/// use tress::{Runtime, task};
 ///
 /// let runtime = Runtime::new()?;
 /// let task = runtime.spawn(async { task::id() });
@@ -77,7 +77,7 @@ pub fn id() -> Id {
 /// # Examples
 ///
 /// ```
-/// assert!(tress_runtime::task::try_id().is_none());
+/// assert!(tress::task::try_id().is_none());
 /// ```
 #[must_use]
 pub fn try_id() -> Option<Id> {

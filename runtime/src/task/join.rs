@@ -36,7 +36,7 @@ use crate::primitive::coarse::Moment;
 /// # Examples
 ///
 /// ```
-/// let runtime = tress_runtime::Runtime::new()?;
+/// let runtime = tress::Runtime::new()?;
 /// let handle = runtime.spawn(async { 6 * 7 });
 /// assert_eq!(runtime.block_on(handle).unwrap(), 42);
 /// # Ok::<(), std::io::Error>(())
@@ -74,7 +74,7 @@ impl<T> JoinHandle<T> {
     /// # Examples
     ///
     /// ```
-    /// let runtime = tress_runtime::Runtime::new()?;
+    /// let runtime = tress::Runtime::new()?;
     /// let handle = runtime.spawn(std::future::pending::<()>());
     /// handle.abort();
     /// assert!(runtime.block_on(handle).unwrap_err().is_aborted());

@@ -13,9 +13,9 @@ use std::task::{Context, Poll};
 /// # Examples
 ///
 /// ```
-/// # let runtime = tress_runtime::Runtime::new()?;
+/// # let runtime = tress::Runtime::new()?;
 /// runtime.block_on(async {
-///     tress_runtime::task::yield_now().await;
+///     tress::task::yield_now().await;
 /// });
 /// # Ok::<(), std::io::Error>(())
 /// ```

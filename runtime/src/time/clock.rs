@@ -15,7 +15,7 @@ const TICK_BITS: u32 = 16;
 /// # Examples
 ///
 /// ```
-/// assert!(tress_runtime::time::TICK < std::time::Duration::from_millis(1));
+/// assert!(tress::time::TICK < std::time::Duration::from_millis(1));
 /// ```
 pub const TICK: Duration = Duration::from_nanos(1 << TICK_BITS);
 

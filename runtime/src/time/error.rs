@@ -7,7 +7,7 @@ use std::{fmt, io};
 /// # Examples
 ///
 /// ```
-/// # fn read() -> Result<(), tress_runtime::time::error::Elapsed> { Ok(()) }
+/// # fn read() -> Result<(), tress::time::error::Elapsed> { Ok(()) }
 /// fn read_as_io() -> std::io::Result<()> {
 ///     Ok(read()?)
 /// }

@@ -20,9 +20,9 @@ use crate::leaf::Wait;
 ///
 /// ```
 /// use std::time::{Duration, Instant};
-/// use tress_runtime::time::interval;
+/// use tress::time::interval;
 ///
-/// # let runtime = tress_runtime::Runtime::new()?;
+/// # let runtime = tress::Runtime::new()?;
 /// # runtime.block_on(async {
 /// let mut interval = interval(Duration::from_millis(2));
 /// let first = interval.tick().await;
@@ -46,9 +46,9 @@ pub fn interval(period: Duration) -> Interval {
 ///
 /// ```
 /// use std::time::{Duration, Instant};
-/// use tress_runtime::time::interval_at;
+/// use tress::time::interval_at;
 ///
-/// # let runtime = tress_runtime::Runtime::new()?;
+/// # let runtime = tress::Runtime::new()?;
 /// # runtime.block_on(async {
 /// let start = Instant::now() + Duration::from_millis(2);
 /// let mut interval = interval_at(start, Duration::from_secs(1));
@@ -77,7 +77,7 @@ pub fn interval_at(start: Instant, period: Duration) -> Interval {
 ///
 /// ```
 /// use std::time::Duration;
-/// use tress_runtime::time::{MissedTickBehavior, interval};
+/// use tress::time::{MissedTickBehavior, interval};
 ///
 /// let mut interval = interval(Duration::from_millis(50));
 /// interval.set_missed_tick_behavior(MissedTickBehavior::Skip);
@@ -140,9 +140,9 @@ impl Interval {
     ///
     /// ```
     /// use std::time::Duration;
-    /// use tress_runtime::time::interval;
+    /// use tress::time::interval;
     ///
-    /// # let runtime = tress_runtime::Runtime::new()?;
+    /// # let runtime = tress::Runtime::new()?;
     /// # runtime.block_on(async {
     /// let mut interval = interval(Duration::from_millis(1));
     /// for _ in 0..3 {
@@ -166,7 +166,7 @@ impl Interval {
     /// ```
     /// use std::task::{Context, Poll, Waker};
     /// use std::time::Duration;
-    /// use tress_runtime::time::interval;
+    /// use tress::time::interval;
     ///
     /// let mut cx = Context::from_waker(Waker::noop());
     /// let mut interval = interval(Duration::from_secs(60));
@@ -191,9 +191,9 @@ impl Interval {
     ///
     /// ```
     /// use std::time::{Duration, Instant};
-    /// use tress_runtime::time::interval;
+    /// use tress::time::interval;
     ///
-    /// # let runtime = tress_runtime::Runtime::new()?;
+    /// # let runtime = tress::Runtime::new()?;
     /// # runtime.block_on(async {
     /// let mut interval = interval(Duration::from_millis(2));
     /// let start = Instant::now();
@@ -213,7 +213,7 @@ impl Interval {
     /// ```
     /// use std::task::{Context, Waker};
     /// use std::time::Duration;
-    /// use tress_runtime::time::interval;
+    /// use tress::time::interval;
     ///
     /// let mut cx = Context::from_waker(Waker::noop());
     /// let mut interval = interval(Duration::from_secs(60));
@@ -231,9 +231,9 @@ impl Interval {
     ///
     /// ```
     /// use std::time::{Duration, Instant};
-    /// use tress_runtime::time::interval;
+    /// use tress::time::interval;
     ///
-    /// # let runtime = tress_runtime::Runtime::new()?;
+    /// # let runtime = tress::Runtime::new()?;
     /// # runtime.block_on(async {
     /// let mut interval = interval(Duration::from_secs(60));
     /// interval.tick().await;
@@ -252,9 +252,9 @@ impl Interval {
     ///
     /// ```
     /// use std::time::{Duration, Instant};
-    /// use tress_runtime::time::interval;
+    /// use tress::time::interval;
     ///
-    /// # let runtime = tress_runtime::Runtime::new()?;
+    /// # let runtime = tress::Runtime::new()?;
     /// # runtime.block_on(async {
     /// let mut interval = interval(Duration::from_secs(60));
     /// let deadline = Instant::now() + Duration::from_millis(1);
@@ -273,7 +273,7 @@ impl Interval {
     ///
     /// ```
     /// use std::time::Duration;
-    /// use tress_runtime::time::interval;
+    /// use tress::time::interval;
     ///
     /// assert_eq!(interval(Duration::from_secs(1)).period(), Duration::from_secs(1));
     /// ```
@@ -288,7 +288,7 @@ impl Interval {
     ///
     /// ```
     /// use std::time::Duration;
-    /// use tress_runtime::time::{MissedTickBehavior, interval};
+    /// use tress::time::{MissedTickBehavior, interval};
     ///
     /// let interval = interval(Duration::from_secs(1));
     /// assert_eq!(interval.missed_tick_behavior(), MissedTickBehavior::Burst);
@@ -304,7 +304,7 @@ impl Interval {
     ///
     /// ```
     /// use std::time::Duration;
-    /// use tress_runtime::time::{MissedTickBehavior, interval};
+    /// use tress::time::{MissedTickBehavior, interval};
     ///
     /// let mut interval = interval(Duration::from_secs(1));
     /// interval.set_missed_tick_behavior(MissedTickBehavior::Delay);

@@ -28,9 +28,9 @@ use crate::primitive::sync::Arc;
 ///
 /// ```
 /// use std::time::{Duration, Instant};
-/// use tress_runtime::time::sleep;
+/// use tress::time::sleep;
 ///
-/// # let runtime = tress_runtime::Runtime::new()?;
+/// # let runtime = tress::Runtime::new()?;
 /// let start = Instant::now();
 /// # runtime.block_on(async {
 /// sleep(Duration::from_millis(2)).await;
@@ -53,9 +53,9 @@ pub fn sleep(duration: Duration) -> Sleep {
 ///
 /// ```
 /// use std::time::{Duration, Instant};
-/// use tress_runtime::time::sleep_until;
+/// use tress::time::sleep_until;
 ///
-/// # let runtime = tress_runtime::Runtime::new()?;
+/// # let runtime = tress::Runtime::new()?;
 /// let deadline = Instant::now() + Duration::from_millis(2);
 /// # runtime.block_on(async {
 /// sleep_until(deadline).await;
@@ -97,7 +97,7 @@ impl Sleep {
     ///
     /// ```
     /// use std::time::Instant;
-    /// use tress_runtime::time::sleep_until;
+    /// use tress::time::sleep_until;
     ///
     /// let deadline = Instant::now();
     /// assert_eq!(sleep_until(deadline).deadline(), deadline);
@@ -113,7 +113,7 @@ impl Sleep {
     ///
     /// ```
     /// use std::time::Duration;
-    /// use tress_runtime::time::sleep;
+    /// use tress::time::sleep;
     ///
     /// assert!(sleep(Duration::ZERO).is_elapsed());
     /// assert!(!sleep(Duration::from_secs(60)).is_elapsed());
@@ -133,9 +133,9 @@ impl Sleep {
     /// ```
     /// use std::pin::pin;
     /// use std::time::{Duration, Instant};
-    /// use tress_runtime::time::sleep;
+    /// use tress::time::sleep;
     ///
-    /// # let runtime = tress_runtime::Runtime::new()?;
+    /// # let runtime = tress::Runtime::new()?;
     /// # runtime.block_on(async {
     /// let mut sleep = pin!(sleep(Duration::from_secs(60)));
     /// sleep.as_mut().reset(Instant::now() + Duration::from_millis(1));

@@ -25,9 +25,9 @@ use crate::leaf::Wait;
 ///
 /// ```
 /// use std::time::Duration;
-/// use tress_runtime::time::timeout;
+/// use tress::time::timeout;
 ///
-/// # let runtime = tress_runtime::Runtime::new()?;
+/// # let runtime = tress::Runtime::new()?;
 /// # runtime.block_on(async {
 /// let never = std::future::pending::<()>();
 /// assert!(timeout(Duration::from_millis(1), never).await.is_err());
@@ -50,9 +50,9 @@ pub fn timeout<F: IntoFuture>(duration: Duration, future: F) -> Timeout<F::IntoF
 ///
 /// ```
 /// use std::time::Instant;
-/// use tress_runtime::time::timeout_at;
+/// use tress::time::timeout_at;
 ///
-/// # let runtime = tress_runtime::Runtime::new()?;
+/// # let runtime = tress::Runtime::new()?;
 /// # runtime.block_on(async {
 /// let never = std::future::pending::<()>();
 /// assert!(timeout_at(Instant::now(), never).await.is_err());
@@ -89,7 +89,7 @@ impl<F> Timeout<F> {
     ///
     /// ```
     /// use std::{future::ready, time::Duration};
-    /// use tress_runtime::time::timeout;
+    /// use tress::time::timeout;
     ///
     /// let timeout = timeout(Duration::from_secs(1), ready(7));
     /// assert_eq!(timeout.get_ref().clone().into_inner(), 7);
@@ -105,7 +105,7 @@ impl<F> Timeout<F> {
     ///
     /// ```
     /// use std::{future::ready, time::Duration};
-    /// use tress_runtime::time::timeout;
+    /// use tress::time::timeout;
     ///
     /// let mut timeout = timeout(Duration::from_secs(1), ready(7));
     /// *timeout.get_mut() = ready(8);
@@ -122,7 +122,7 @@ impl<F> Timeout<F> {
     ///
     /// ```
     /// use std::{future::ready, time::Duration};
-    /// use tress_runtime::time::timeout;
+    /// use tress::time::timeout;
     ///
     /// let timeout = timeout(Duration::from_secs(1), ready(7));
     /// assert_eq!(timeout.into_inner().into_inner(), 7);

@@ -36,7 +36,7 @@ pub struct BacktraceFrame {
 /// # Examples
 ///
 /// ```
-/// use tress_runtime::{Runtime, task::lazy, trace};
+/// use tress::{Runtime, task::lazy, trace};
 ///
 /// let runtime = Runtime::new()?;
 /// let backtrace = runtime.block_on(async {

@@ -178,8 +178,8 @@ impl Dump {
     /// # Examples
     ///
     /// ```
-    /// let runtime = tress_runtime::Runtime::new()?;
-    /// assert_eq!(tress_runtime::trace::dump(runtime.handle()).to_json(), r#"{"tasks":[]}"#);
+    /// let runtime = tress::Runtime::new()?;
+    /// assert_eq!(tress::trace::dump(runtime.handle()).to_json(), r#"{"tasks":[]}"#);
     /// # Ok::<(), std::io::Error>(())
     /// ```
     #[must_use]

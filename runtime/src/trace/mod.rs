@@ -7,5 +7,5 @@ mod dump;
 mod json;
 mod text;
 
-pub use self::backtrace::{Backtrace, backtrace};
+pub use self::backtrace::{Backtrace, BacktraceFrame, backtrace};
 pub use self::dump::{Dump, FrameDump, State, TaskDump, WaitDump, dump};

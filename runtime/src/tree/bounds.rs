@@ -3,7 +3,7 @@
 //! A rooted future borrows nothing, and it and its output may be sent:
 //!
 //! ```compile_fail,E0597
-//! use tress_runtime::task::{Lazy, lazy};
+//! use tress::task::{Lazy, lazy};
 //! let text = String::from("borrowed");
 //! let borrowed = &text;
 //! let _: Lazy<'static, usize> = lazy(async move { borrowed.len() });
@@ -11,26 +11,26 @@
 //!
 //! ```compile_fail,E0277
 //! use std::rc::Rc;
-//! use tress_runtime::task::lazy;
+//! use tress::task::lazy;
 //! let shared = Rc::new(1);
 //! let _ = lazy(async move { *shared });
 //! ```
 //!
 //! ```compile_fail,E0277
 //! use std::rc::Rc;
-//! use tress_runtime::task::lazy;
+//! use tress::task::lazy;
 //! let _ = lazy(async { Rc::new(1) });
 //! ```
 //!
 //! ```compile_fail,E0277
 //! use std::rc::Rc;
-//! use tress_runtime::task::try_lazy;
+//! use tress::task::try_lazy;
 //! let _ = try_lazy(async { Rc::new(1) });
 //! ```
 //!
 //! ```compile_fail,E0277
 //! use std::rc::Rc;
-//! use tress_runtime::task::lazy_borrowed;
+//! use tress::task::lazy_borrowed;
 //! // SAFETY: it is not polled.
 //! let _ = unsafe { lazy_borrowed(async { Rc::new(1) }).assume_unleaked() };
 //! ```
@@ -38,21 +38,21 @@
 //! No handle outlives what its future borrows, not even if it is only dropped after that:
 //!
 //! ```compile_fail,E0597
-//! use tress_runtime::task::lazy_borrowed;
+//! use tress::task::lazy_borrowed;
 //! let lazy;
 //! let text = String::from("borrowed");
 //! lazy = lazy_borrowed(async { assert!(!text.is_empty()) });
 //! ```
 //!
 //! ```compile_fail,E0597
-//! use tress_runtime::task::lazy_local_borrowed;
+//! use tress::task::lazy_local_borrowed;
 //! let lazy;
 //! let text = String::from("borrowed");
 //! lazy = lazy_local_borrowed(async { assert!(!text.is_empty()) });
 //! ```
 //!
 //! ```compile_fail,E0597
-//! use tress_runtime::task::lazy_borrowed;
+//! use tress::task::lazy_borrowed;
 //! let shared;
 //! let text = String::from("borrowed");
 //! shared = lazy_borrowed(async { assert!(!text.is_empty()) }).shared();
@@ -61,7 +61,7 @@
 //! Nor what its output borrows:
 //!
 //! ```compile_fail,E0597
-//! use tress_runtime::task::{Lazy, lazy_borrowed};
+//! use tress::task::{Lazy, lazy_borrowed};
 //! let lazy: Lazy<'_, Option<&String>>;
 //! let text = String::from("borrowed");
 //! lazy = lazy_borrowed(std::future::ready(Some(&text)));
@@ -70,20 +70,20 @@
 //! What may not be sent:
 //!
 //! ```compile_fail,E0277
-//! use tress_runtime::task::LocalLazy;
+//! use tress::task::LocalLazy;
 //! fn is_sent<T: Send>() {}
 //! is_sent::<LocalLazy<'static, u8>>();
 //! ```
 //!
 //! ```compile_fail,E0277
-//! use tress_runtime::task::LocalLazy;
+//! use tress::task::LocalLazy;
 //! fn is_shared<T: Sync>() {}
 //! is_shared::<LocalLazy<'static, u8>>();
 //! ```
 //!
 //! ```compile_fail,E0277
 //! use std::rc::Rc;
-//! use tress_runtime::task::Lazy;
+//! use tress::task::Lazy;
 //! fn is_sent<T: Send>() {}
 //! is_sent::<Lazy<'static, Rc<u8>>>();
 //! ```
@@ -91,7 +91,7 @@
 //! A handle that was polled stays where it is:
 //!
 //! ```compile_fail,E0277
-//! use tress_runtime::task::Lazy;
+//! use tress::task::Lazy;
 //! fn is_moved<T: Unpin>() {}
 //! is_moved::<Lazy<'static, u8>>();
 //! ```
@@ -99,7 +99,7 @@
 //! Handles are covariant, like what they stand for:
 //!
 //! ```
-//! use tress_runtime::task::{Lazy, LocalLazy};
+//! use tress::task::{Lazy, LocalLazy};
 //!
 //! fn shorter<'a>(lazy: Lazy<'static, &'static str>) -> Lazy<'a, &'a str> {
 //!     lazy

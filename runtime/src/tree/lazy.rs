@@ -61,13 +61,13 @@ use crate::frame::AllocError;
 /// Recursion through a plain function:
 ///
 /// ```
-/// use tress_runtime::task::{Lazy, lazy};
+/// use tress::task::{Lazy, lazy};
 ///
 /// fn sum_to(n: u64) -> Lazy<'static, u64> {
 ///     lazy(async move { if n == 0 { 0 } else { n + sum_to(n - 1).await } })
 /// }
 ///
-/// let runtime = tress_runtime::Runtime::new()?;
+/// let runtime = tress::Runtime::new()?;
 /// assert_eq!(runtime.block_on(sum_to(100_000)), 5_000_050_000);
 /// # Ok::<(), std::io::Error>(())
 /// ```
@@ -95,9 +95,9 @@ pub struct Lazy<'a, T> {
 ///
 /// ```
 /// use std::rc::Rc;
-/// use tress_runtime::task::lazy_local;
+/// use tress::task::lazy_local;
 ///
-/// let runtime = tress_runtime::Runtime::new()?;
+/// let runtime = tress::Runtime::new()?;
 /// let shared = Rc::new(5);
 /// let task = lazy_local({
 ///     let shared = Rc::clone(&shared);
@@ -144,8 +144,8 @@ where
 ///
 /// ```
 /// use std::sync::Arc;
-/// use tress_runtime::frame::{Arena, with_allocator};
-/// use tress_runtime::task::try_lazy;
+/// use tress::frame::{Arena, with_allocator};
+/// use tress::task::try_lazy;
 ///
 /// let arena = Arc::new(Arena::new(1024).unwrap());
 /// let large = [0_u8; 4096];
@@ -153,7 +153,7 @@ where
 ///     (try_lazy(async { 1 }), try_lazy(async move { large.len() }))
 /// });
 /// assert!(large.is_err());
-/// let runtime = tress_runtime::Runtime::new()?;
+/// let runtime = tress::Runtime::new()?;
 /// assert_eq!(runtime.block_on(small.expect("there is room")), 1);
 /// # Ok::<(), std::io::Error>(())
 /// ```
@@ -178,7 +178,7 @@ where
 /// # Examples
 ///
 /// ```
-/// use tress_runtime::task::{Lazy, lazy_borrowed};
+/// use tress::task::{Lazy, lazy_borrowed};
 ///
 /// fn longest<'a>(words: &'a [String]) -> Lazy<'a, usize> {
 ///     lazy_borrowed(async move {
@@ -187,7 +187,7 @@ where
 ///     })
 /// }
 ///
-/// let runtime = tress_runtime::Runtime::new()?;
+/// let runtime = tress::Runtime::new()?;
 /// let words = ["a", "bcd", "ef"].map(String::from);
 /// assert_eq!(runtime.block_on(longest(&words)), 3);
 /// # Ok::<(), std::io::Error>(())
@@ -225,9 +225,9 @@ where
 ///
 /// ```
 /// use std::cell::Cell;
-/// use tress_runtime::task::lazy_local_borrowed;
+/// use tress::task::lazy_local_borrowed;
 ///
-/// let runtime = tress_runtime::Runtime::new()?;
+/// let runtime = tress::Runtime::new()?;
 /// let count = Cell::new(0);
 /// runtime.block_on(lazy_local_borrowed(async { count.set(count.get() + 1) }));
 /// assert_eq!(count.get(), 1);
@@ -258,7 +258,7 @@ impl<'a, T> Lazy<'a, T> {
     /// # Examples
     ///
     /// ```
-    /// use tress_runtime::task::{Lazy, lazy_borrowed};
+    /// use tress::task::{Lazy, lazy_borrowed};
     ///
     /// fn count<'a>(bytes: &'a [u8]) -> Lazy<'a, usize> {
     ///     let lazy = lazy_borrowed(async move {
@@ -271,7 +271,7 @@ impl<'a, T> Lazy<'a, T> {
     ///     unsafe { lazy.assume_unleaked() }
     /// }
     ///
-    /// let runtime = tress_runtime::Runtime::new()?;
+    /// let runtime = tress::Runtime::new()?;
     /// let bytes = vec![0; 10_000];
     /// assert_eq!(runtime.block_on(count(&bytes)), 10_000);
     /// # Ok::<(), std::io::Error>(())
@@ -291,9 +291,9 @@ impl<'a, T> Lazy<'a, T> {
     /// # Examples
     ///
     /// ```
-    /// use tress_runtime::task::lazy;
+    /// use tress::task::lazy;
     ///
-    /// let runtime = tress_runtime::Runtime::new()?;
+    /// let runtime = tress::Runtime::new()?;
     /// assert_eq!(runtime.block_on(lazy(async { 1 }).opaque()), 1);
     /// # Ok::<(), std::io::Error>(())
     /// ```

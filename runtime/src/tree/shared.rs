@@ -32,9 +32,9 @@ use crate::primitive::sync::Mutex;
 /// # Examples
 ///
 /// ```
-/// use tress_runtime::task::lazy;
+/// use tress::task::lazy;
 ///
-/// let runtime = tress_runtime::Runtime::new()?;
+/// let runtime = tress::Runtime::new()?;
 /// let shared = lazy(async { String::from("once") }).shared();
 /// let other = shared.clone();
 /// let task = runtime.spawn(async move { other.await });
