@@ -46,6 +46,44 @@ fn drop_returns_while_a_poll_goes_on() {
 }
 
 #[test]
+fn shutdown_gives_the_names_of_stuck_tasks() {
+    const STUCK: usize = 20;
+    let _watchdog = watchdog();
+    let runtime = Builder::new().worker_threads(1).build().unwrap();
+    let (started, has_started) = mpsc::channel();
+    let (release, released) = mpsc::channel::<()>();
+    let ready = started.clone();
+    let poll = async move {
+        ready.send(()).unwrap();
+        let _ = released.recv();
+    };
+    let named = tress::task::Builder::new().name("sweeper").spawn_on(poll, runtime.handle());
+    let calls: Vec<_> = (0..STUCK).map(|_| mpsc::channel::<()>()).collect();
+    let (ends, calls): (Vec<_>, Vec<_>) = calls.into_iter().unzip();
+    for call in calls {
+        let started = started.clone();
+        drop(runtime.spawn_blocking(move || {
+            started.send(()).unwrap();
+            let _ = call.recv();
+        }));
+    }
+    for _ in 0..=STUCK {
+        has_started.recv().unwrap();
+    }
+    let error = runtime.shutdown(SHORT).unwrap_err();
+    drop((release, ends));
+    assert_eq!(error.tasks().len(), STUCK + 1);
+    assert_eq!(error.name(named.id()), Some("sweeper"));
+    assert_eq!(error.tasks().iter().filter(|task| error.name(**task).is_some()).count(), 1);
+    let text = error.to_string();
+    assert!(text.contains(&format!("{} threads did not end", STUCK + 1)), "{text}");
+    assert!(text.ends_with(" and 5 more"), "{text}");
+    let error = std::io::Error::from(error);
+    assert_eq!(error.kind(), std::io::ErrorKind::TimedOut);
+    assert_eq!(error.to_string(), text);
+}
+
+#[test]
 fn shutdown_names_the_stuck_tasks() {
     let _watchdog = watchdog();
     let runtime = Builder::new().worker_threads(2).build().unwrap();

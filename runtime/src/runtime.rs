@@ -116,7 +116,7 @@ impl Runtime {
     /// # Errors
     ///
     /// When something does not end within `timeout`: a task whose poll does not return, or a blocking call. The error
-    /// names the tasks. They are left to themselves, and dropped when they return.
+    /// has the ids of the tasks, and the names of those that have one. They are left to themselves, and dropped when they return.
     ///
     /// # Examples
     ///
@@ -154,7 +154,7 @@ impl Runtime {
             pool.close_drivers();
             left
         };
-        let stuck = left.iter().filter(|task| task.is_running).map(|task| task.id).collect();
+        let stuck = left.into_iter().filter(|task| task.is_running).map(|task| (task.id, task.name));
         Err(ShutdownError::new(stuck, self.threads.count()))
     }
 }

@@ -22,7 +22,9 @@ fn drop_tasks_until(pool: &Pool, deadline: Instant) -> Vec<Left> {
         let mut busy = Vec::new();
         task::for_each(pool.data(), |task| {
             if task.shut_down() == ToShutdown::Busy {
-                busy.push(Left { id: task.id(), is_running: task.state().load().is_running() });
+                let is_running = task.state().load().is_running();
+                let name = task.annex().and_then(|annex| annex.name()).map(Box::from);
+                busy.push(Left { id: task.id(), name, is_running });
             }
         });
         if busy.is_empty() {
@@ -61,6 +63,7 @@ pub(crate) fn clear(pool: &Pool, deadline: Option<Instant>) -> Vec<Left> {
 #[derive(Debug)]
 pub(crate) struct Left {
     pub(crate) id: Id,
+    pub(crate) name: Option<Box<str>>,
     /// Its poll, or its drop, has not returned; otherwise somebody is about to queue it.
     pub(crate) is_running: bool,
 }
