@@ -8,7 +8,7 @@
 //! | [`Box`] | an owned value in a frame of its own |
 //! | [`with_allocator`] | chooses the allocator of the frames that a function makes |
 //! | [`Pool`], [`Global`], [`Arena`], [`Counting`] | allocators: the default, the program's own, a bounded one, one that counts |
-//! | [`stats`], [`trim`] | what the pool holds, and to make it hold less |
+//! | [`fn@stats`], [`trim`] | what the pool holds, and to make it hold less |
 //!
 //! ```
 //! use std::sync::Arc;

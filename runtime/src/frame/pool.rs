@@ -1,4 +1,4 @@
-//! The current thread's heap and its batches of remote frees: where [`alloc`] and [`free`] begin.
+//! The current thread's heap and its batches of remote frees: where [`try_alloc`] and [`free`] begin.
 
 #![expect(unsafe_code, reason = "reaches heaps and pages through pointers")]
 
@@ -84,7 +84,7 @@ pub(super) fn for_each_task_slot(f: &mut dyn FnMut(NonNull<u8>)) {
     task_list::for_each_slot(f);
 }
 
-/// [`frame::stats`](super::stats).
+/// [`frame::stats`](fn@super::stats).
 pub(super) fn stats() -> Stats {
     let mut stats = Stats::new();
     heap::add_stats(&mut stats);
