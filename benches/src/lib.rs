@@ -37,11 +37,11 @@ pub fn main() -> ExitCode {
     };
     match command {
         Command::Help => {
-            print!("{}", cli::HELP);
+            report::show(|out| write!(out, "{}", cli::HELP));
             ExitCode::SUCCESS
         }
         Command::List => {
-            report::print_list();
+            report::show(report::print_list);
             ExitCode::SUCCESS
         }
         Command::Compare(options) => orchestrator::run(&options),

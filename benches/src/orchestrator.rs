@@ -14,14 +14,14 @@ pub(crate) fn run(options: &Options) -> ExitCode {
     for &selected in &options.selection {
         let outcome = measure(selected, options);
         match options.format {
-            Format::Table => report::print_table(&outcome),
-            Format::Json => report::print_json(&outcome),
+            Format::Table => report::show(|out| report::print_table(out, &outcome)),
+            Format::Json => report::show(|out| report::print_json(out, &outcome)),
             Format::Markdown => {}
         }
         outcomes.push(outcome);
     }
     if options.format == Format::Markdown {
-        report::print_markdown(&outcomes);
+        report::show(|out| report::print_markdown(out, &outcomes));
     }
     let ran = outcomes.iter().all(|outcome| outcome.failed.is_empty());
     let held = options.gate.is_none_or(|gate| report::check(gate, &outcomes));

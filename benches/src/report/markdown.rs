@@ -1,36 +1,39 @@
 //! A markdown table for a README.
 
+use std::io::{self, Write};
+
 use super::number::{figure, ratio};
 use super::{Outcome, Row};
 use crate::catalog::Better;
 use crate::peer::Peer;
 
 /// Prints one table: a row for every outcome, medians of every peer, and the ratios that matter.
-pub(crate) fn print_markdown(outcomes: &[Outcome]) {
+pub(crate) fn print_markdown(out: &mut dyn Write, outcomes: &[Outcome]) -> io::Result<()> {
     let peers: Vec<Peer> = Peer::ALL
         .into_iter()
         .filter(|&peer| outcomes.iter().any(|outcome| outcome.row(peer).is_some()))
         .collect();
-    print!("| workload | unit |");
+    write!(out, "| workload | unit |")?;
     for peer in &peers {
-        print!(" {} |", peer.name());
+        write!(out, " {} |", peer.name())?;
     }
-    println!(" tress/tokio | its CPU ratio | tress/tokio+mimalloc | tress/best |");
-    println!("|---|---|{}", "--:|".repeat(peers.len() + 4));
+    writeln!(out, " tress/tokio | its CPU ratio | tress/tokio+mimalloc | tress/best |")?;
+    writeln!(out, "|---|---|{}", "--:|".repeat(peers.len() + 4))?;
     for outcome in outcomes {
-        print_row(outcome, &peers);
+        print_row(out, outcome, &peers)?;
     }
+    Ok(())
 }
 
-fn print_row(outcome: &Outcome, peers: &[Peer]) {
+fn print_row(out: &mut dyn Write, outcome: &Outcome, peers: &[Peer]) -> io::Result<()> {
     let workload = outcome.selected.workload;
     let direction = match workload.better {
         Better::Lower => "",
         Better::Higher => " (higher is better)",
     };
-    print!("| `{}` | {}{direction} |", outcome.label(), workload.unit);
+    write!(out, "| `{}` | {}{direction} |", outcome.label(), workload.unit)?;
     for &peer in peers {
-        print!(" {} |", outcome.row(peer).map_or_else(String::new, |row| figure(row.summary().median)));
+        write!(out, " {} |", outcome.row(peer).map_or_else(String::new, |row| figure(row.summary().median)))?;
     }
     let ours = outcome.ours().map(Row::summary);
     let value_ratio = |theirs: Option<&Row>| {
@@ -42,9 +45,11 @@ fn print_row(outcome: &Outcome, peers: &[Peer]) {
     let best = outcome
         .best_peer()
         .map_or_else(String::new, |best| format!("{} ({})", value_ratio(Some(best)), best.peer.name()));
-    println!(
+    writeln!(
+        out,
         " {} | {cpu_ratio} | {} | {best} |",
         value_ratio(outcome.row(Peer::Tokio)),
         value_ratio(outcome.row(Peer::TokioMimalloc)),
-    );
+    )?;
+    Ok(())
 }

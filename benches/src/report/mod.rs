@@ -7,6 +7,8 @@ mod markdown;
 mod number;
 mod table;
 
+use std::io::{self, Write};
+
 pub(crate) use self::gate::check;
 pub(crate) use self::json::print_json;
 pub(crate) use self::list::print_list;
@@ -16,6 +18,14 @@ use crate::catalog::Better;
 use crate::cli::Selected;
 use crate::clock::Sample;
 use crate::peer::Peer;
+
+/// Prints to stdout. That nobody reads it any more, as below `head`, is no failure.
+pub(crate) fn show(print: impl FnOnce(&mut dyn Write) -> io::Result<()>) {
+    match print(&mut io::stdout().lock()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => eprintln!("peers: cannot print: {error}"),
+        _ => {}
+    }
+}
 
 /// The samples of one variant of a workload.
 #[derive(Debug)]

@@ -1,16 +1,19 @@
 //! A table for a terminal.
 
+use std::io::{self, Write};
+
 use super::number::{figure, ratio};
 use super::{Outcome, Row};
 
 /// Prints one outcome: a line for every peer, with the ratios of tress's figures to its.
-pub(crate) fn print_table(outcome: &Outcome) {
+pub(crate) fn print_table(out: &mut dyn Write, outcome: &Outcome) -> io::Result<()> {
     let workload = outcome.selected.workload;
-    println!("{}  ({}, {} is better)", outcome.label(), workload.unit, workload.better.as_str());
-    println!(
+    writeln!(out, "{}  ({}, {} is better)", outcome.label(), workload.unit, workload.better.as_str())?;
+    writeln!(
+        out,
         "  {:<16}{:>12}{:>12}{:>12}{:>14}{:>12}{:>12}",
         "peer", "median", "min", "max", "cpu ns/op", "tress/peer", "cpu ratio"
-    );
+    )?;
     let ours = outcome.ours().map(Row::summary);
     for row in &outcome.rows {
         let summary = row.summary();
@@ -22,7 +25,8 @@ pub(crate) fn print_table(outcome: &Outcome) {
                 ratio(ours.map(|ours| ours.cpu_per_op_ns), summary.cpu_per_op_ns),
             )
         };
-        println!(
+        writeln!(
+            out,
             "  {:<16}{:>12}{:>12}{:>12}{:>14}{:>12}{:>12}",
             row.peer.name(),
             figure(summary.median),
@@ -31,17 +35,19 @@ pub(crate) fn print_table(outcome: &Outcome) {
             figure(summary.cpu_per_op_ns),
             value_ratio,
             cpu_ratio,
-        );
+        )?;
     }
     for peer in &outcome.failed {
-        println!("  {:<16}failed", peer.name());
+        writeln!(out, "  {:<16}failed", peer.name())?;
     }
     if let (Some(ours), Some(best)) = (ours, outcome.best_peer()) {
-        println!(
+        writeln!(
+            out,
             "  best peer: {}, tress/best {}",
             best.peer.name(),
             ratio(Some(ours.median), best.summary().median)
-        );
+        )?;
     }
-    println!();
+    writeln!(out)?;
+    Ok(())
 }
