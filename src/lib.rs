@@ -1,4 +1,4 @@
-//! A multi-threaded, work-stealing async runtime with strands, and the networking stack on top of it.
+//! A multi-threaded, work-stealing async runtime, and the networking stack on top of it.
 //!
 //! Each worker has its own queue, reactor and timers; idle workers steal tasks, and take over the sockets and timers of
 //! a worker that is busy for long. This crate re-exports the others of its workspace: it is the one dependency that a
@@ -26,12 +26,9 @@
 //!     let listener = TcpListener::bind("127.0.0.1:0").await?;
 //!     let address = listener.local_addr()?;
 //!     tress::spawn(async move {
-//!         loop {
-//!             let (stream, _) = listener.accept().await?;
+//!         while let Ok((stream, _)) = listener.accept().await {
 //!             tress::spawn(echo(stream));
 //!         }
-//!         # #[allow(unreachable_code, reason = "gives the task its type")]
-//!         # std::io::Result::Ok(())
 //!     });
 //!
 //!     let stream = TcpStream::connect(address).await?;
@@ -55,10 +52,29 @@
 //! | [`time`] | timers |
 //! | [`frame`] | the memory of tasks and boxed futures: the pool, and other allocators |
 //! | [`io`] | the `futures-io` traits and their extensions |
-//! | [`signal`] | ctrl-c |
+//! | [`join!`], [`try_join!`], [`select!`], [`future`] | several futures at once, in one task |
+//! | [`stream`] | streams, and waiting for whichever of many futures is done first |
+//! | [`signal`] | ctrl-c and termination |
 //! | [`trace`] | what the tasks of a live runtime wait for |
-//! | [`strand`] | serial executors |
+//! | [`strand`] | serial executors; empty so far |
 //! | [`runtime`] | the seams below all of these, for leaf operations of one's own |
+//!
+//! # What is not here yet
+//!
+//! *Channels and locks*: those of any crate that is not tied to a runtime work, such as `futures-channel`, `async-channel`, and
+//! `tokio::sync`, which needs no runtime of tokio. *Files*: [`task::spawn_blocking`] with `std::fs`. *A set of tasks* to join:
+//! [`stream::FuturesUnordered`] of their handles; it aborts nothing when it is dropped.
+//!
+//! ```
+//! use futures_channel::oneshot;
+//!
+//! #[tress::main(worker_threads = 2)]
+//! async fn main() {
+//!     let (sender, receiver) = oneshot::channel();
+//!     tress::spawn(async move { sender.send(6 * 7) });
+//!     assert_eq!(receiver.await, Ok(42));
+//! }
+//! ```
 
 pub use futures_util::{join, select, select_biased, try_join};
 
@@ -72,6 +88,26 @@ pub use tress_strand as strand;
 
 pub mod future {
     //! What [`join!`](crate::join) and [`select!`](crate::select) need and leave out, from `futures-util`.
+    //!
+    //! The macros are those of `futures-util`: [`select!`](crate::select) wants futures that are fused and pinned, and its arms
+    //! are written `pattern = future => expression`.
+    //!
+    //! ```
+    //! use std::pin::pin;
+    //! use std::time::Duration;
+    //! use tress::future::FutureExt;
+    //!
+    //! #[tress::main(worker_threads = 1)]
+    //! async fn main() {
+    //!     let (one, two) = tress::join!(async { 1 }, async { 2 });
+    //!     let mut sum = pin!(async { one + two }.fuse());
+    //!     let mut late = pin!(tress::time::sleep(Duration::from_secs(60)).fuse());
+    //!     tress::select! {
+    //!         sum = sum => assert_eq!(sum, 3),
+    //!         () = late => unreachable!("the sum is there at once"),
+    //!     }
+    //! }
+    //! ```
     pub use futures_util::future::{FusedFuture, FutureExt, TryFutureExt, join_all, select, try_join_all};
 }
 
@@ -80,6 +116,35 @@ pub mod io {
     pub use futures_util::io::{
         AsyncBufRead, AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader,
         BufWriter, copy,
+    };
+}
+
+pub mod stream {
+    //! Streams, which give one value after the other, from `futures-util`.
+    //!
+    //! ```
+    //! use tress::io::{AsyncBufReadExt, BufReader};
+    //! use tress::net::{TcpListener, TcpStream};
+    //! use tress::stream::{StreamExt, TryStreamExt};
+    //!
+    //! #[tress::main(worker_threads = 1)]
+    //! async fn main() -> std::io::Result<()> {
+    //!     let listener = TcpListener::bind("127.0.0.1:0").await?;
+    //!     let client = TcpStream::connect(listener.local_addr()?).await?;
+    //!     client.write_all(b"one\ntwo\nthree\n").await?;
+    //!     drop(client);
+    //!
+    //!     let (server, _) = listener.accept().await?;
+    //!     let mut lines = BufReader::new(server).lines();
+    //!     assert_eq!(lines.next().await.transpose()?.as_deref(), Some("one"));
+    //!     let rest: Vec<String> = lines.try_collect().await?;
+    //!     assert_eq!(rest, ["two", "three"]);
+    //!     Ok(())
+    //! }
+    //! ```
+    pub use futures_util::stream::{
+        FuturesOrdered, FuturesUnordered, Stream, StreamExt, TryStream, TryStreamExt, empty, iter, once,
+        poll_fn, try_unfold, unfold,
     };
 }
 

@@ -4,9 +4,9 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-use futures_util::stream;
 use tress::http::body::{BodyExt, Bytes, Either, Frame, StreamBody};
 use tress::http::{HeaderValue, Response, StatusCode, header};
+use tress::stream;
 use tress::task::spawn_blocking;
 
 use crate::routes::{Body, Failure, status};
