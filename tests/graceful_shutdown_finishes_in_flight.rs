@@ -106,7 +106,9 @@ fn the_timeout_closes_what_does_not_end() {
     let begun = Instant::now();
     server.stop.send(()).unwrap();
     assert_eq!(read_to_close(&mut stuck), "");
-    server.runtime.block_on(server.task).unwrap().unwrap();
+    let error = server.runtime.block_on(server.task).unwrap().unwrap_err();
+    assert_eq!(error.kind(), std::io::ErrorKind::TimedOut);
+    assert_eq!(error.to_string(), "1 connection was closed while still busy");
     assert!(begun.elapsed() >= Duration::from_millis(190), "{:?}", begun.elapsed());
     assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
 }

@@ -8,7 +8,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use signal_hook::SigId;
-use signal_hook::consts::SIGINT;
+use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::low_level::{pipe, unregister};
 use tress_runtime::leaf::Wait;
 use tress_runtime::reactor::{Direction, Interest};
@@ -42,31 +42,94 @@ use crate::socket::registered::Registered;
 /// ```
 #[track_caller]
 pub fn ctrl_c() -> CtrlC {
-    CtrlC { waiter: Waiter::new(SIGINT).map_err(Some), wait: Wait::new("ctrl-c") }
+    CtrlC(Signal::new(SIGINT, "ctrl-c"))
+}
+
+/// Waits until the process is next asked to end (`SIGTERM`), as `kill` and service managers do.
+///
+/// The signal is caught from the call on, not only from the first poll. Each call makes a waiter of its own, and a
+/// signal reaches all of them. From the first call on, the signal no longer ends the process by itself, even when no
+/// waiter is left.
+///
+/// # Errors
+///
+/// The future gives an error if there was no current runtime when it was made, or no descriptor was to be had.
+///
+/// # Cancel safety
+///
+/// Dropping it consumes no signal of other waiters.
+///
+/// # Examples
+///
+/// Whichever comes first, as a server wants it:
+///
+/// ```no_run
+/// use tress::future::select;
+///
+/// #[tress::main]
+/// async fn main() {
+///     select(tress::signal::ctrl_c(), tress::signal::terminate()).await;
+///     println!("good bye");
+/// }
+/// ```
+#[track_caller]
+pub fn terminate() -> Terminate {
+    Terminate(Signal::new(SIGTERM, "terminate"))
 }
 
 /// The future of [`ctrl_c`].
 #[must_use = "futures do nothing unless awaited"]
-pub struct CtrlC {
-    waiter: Result<Waiter, Option<io::Error>>,
-    wait: Wait,
-}
+pub struct CtrlC(Signal);
+
+/// The future of [`terminate`].
+#[must_use = "futures do nothing unless awaited"]
+pub struct Terminate(Signal);
 
 impl Future for CtrlC {
     type Output = io::Result<()>;
 
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let this = self.get_mut();
-        match &mut this.waiter {
-            Ok(waiter) => waiter.poll(cx, &mut this.wait),
-            Err(error) => Poll::Ready(Err(error.take().expect("a finished future is not polled again"))),
-        }
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.0.poll(cx)
+    }
+}
+
+impl Future for Terminate {
+    type Output = io::Result<()>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.0.poll(cx)
     }
 }
 
 impl fmt::Debug for CtrlC {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("CtrlC").finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Terminate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Terminate").finish_non_exhaustive()
+    }
+}
+
+/// The wait for one signal.
+struct Signal {
+    waiter: Result<Waiter, Option<io::Error>>,
+    wait: Wait,
+}
+
+impl Signal {
+    #[track_caller]
+    fn new(signal: i32, what: &'static str) -> Self {
+        Self { waiter: Waiter::new(signal).map_err(Some), wait: Wait::new(what) }
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &mut self.waiter {
+            Ok(waiter) => waiter.poll(cx, &mut self.wait),
+            Err(error) => Poll::Ready(Err(error.take().expect("a finished future is not polled again"))),
+        }
     }
 }
 

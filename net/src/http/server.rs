@@ -220,8 +220,8 @@ impl<S> Server<S> {
         self
     }
 
-    /// Limits how long a graceful shutdown waits: connections that are still busy then are closed. Without this it
-    /// waits for as long as it takes.
+    /// Limits how long a graceful shutdown waits: connections that are still busy then are closed, and the server
+    /// returns an error of kind `TimedOut`. Without this it waits for as long as it takes.
     pub fn shutdown_timeout(mut self, timeout: Duration) -> Self {
         self.shutdown_timeout = Some(timeout);
         self

@@ -30,7 +30,8 @@ use crate::socket::{TcpListener, TcpStream};
 ///
 /// # Errors
 ///
-/// If it is first polled outside a runtime, if the listener fails for good, or if the runtime shuts down.
+/// If it is first polled outside a runtime, if the listener fails for good, or if the runtime shuts down. Of kind `TimedOut` if
+/// connections were still busy at the [`shutdown_timeout`](super::Server::shutdown_timeout), and so were closed.
 #[must_use = "a server does nothing unless awaited"]
 pub struct Serving {
     connections: Arc<Connections>,
@@ -121,8 +122,12 @@ where
             None => drained.await,
             Some(limit) => {
                 if timeout(limit, drained).await.is_err() {
+                    let busy = connections.live();
                     connections.advance(Phase::Closing);
                     poll_fn(|cx| connections.poll_below(cx, 1)).await;
+                    if busy > 0 {
+                        return Err(cut_off(busy));
+                    }
                 }
             }
         }
@@ -175,6 +180,11 @@ where
         // A dropped handle detaches its task; a panic in the service ends that task alone.
         drop(spawn(connection));
     }
+}
+
+fn cut_off(busy: usize) -> io::Error {
+    let connections = if busy == 1 { "connection was" } else { "connections were" };
+    io::Error::new(io::ErrorKind::TimedOut, format!("{busy} {connections} closed while still busy"))
 }
 
 /// How many clients are taken in at the last moment, lest a flood of them keep the server from stopping.
