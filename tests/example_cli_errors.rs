@@ -46,6 +46,12 @@ fn each_names_its_cause() {
 
 #[test]
 fn help_is_no_error() {
-    let output = Command::new(example_process::path()).arg("--help").output().unwrap();
-    assert!(output.status.success() && String::from_utf8(output.stdout).unwrap().contains("usage"));
+    for name in ["http_server", "echo_server"] {
+        let output = Command::new(example_process::path_of(name)).arg("--help").output().unwrap();
+        assert!(
+            output.status.success() && String::from_utf8(output.stdout).unwrap().contains("usage"),
+            "{name}"
+        );
+        assert!(output.stderr.is_empty(), "{name}");
+    }
 }

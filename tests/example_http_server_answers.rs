@@ -5,9 +5,10 @@ mod example_process;
 mod raw_http;
 mod watchdog;
 
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::process::{Command, Stdio};
 use std::thread::sleep;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use example_process::HttpServer;
 use raw_http::{connect, exchange, read_to_close, status};
@@ -57,14 +58,30 @@ fn echo_streams() {
 }
 
 #[test]
-fn ctrl_c_finishes_what_is_in_flight() {
+fn the_page_tells_of_files_when_there_are_some() {
     let _watchdog = watchdog(Duration::from_secs(30));
+    let page = |arguments: &[&str]| {
+        let server = HttpServer::start(arguments);
+        exchange(server.address, b"GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n")
+    };
+    assert!(page(&["--dir", "examples"]).contains("/files/"));
+    assert!(!page(&[]).contains("/files/"));
+}
+
+#[test]
+fn ctrl_c_and_termination_finish_what_is_in_flight() {
+    let _watchdog = watchdog(Duration::from_secs(60));
+    finishes("INT", "ctrl-c");
+    finishes("TERM", "SIGTERM");
+}
+
+fn finishes(signal: &str, name: &str) {
     let mut server = HttpServer::start(&["--workers", "2"]);
     let idle = connect(server.address);
     let mut busy = connect(server.address);
     busy.write_all(b"POST /echo HTTP/1.1\r\nhost: a\r\ncontent-length: 8\r\n\r\nhalf").unwrap();
     sleep(Duration::from_millis(200));
-    server.signal("INT");
+    server.signal(signal);
     sleep(Duration::from_millis(200));
     busy.write_all(b"half").unwrap();
     let answer = read_to_close(&mut busy);
@@ -72,6 +89,66 @@ fn ctrl_c_finishes_what_is_in_flight() {
     assert!(answer.ends_with("0\r\n\r\n"), "the body has no end: {answer}");
     let (code, rest) = server.wait();
     assert_eq!(code, Some(0), "{rest}");
-    assert!(rest.contains("ctrl-c") && rest.contains("stopped after 1 request"), "{rest}");
+    assert!(rest.contains(name) && rest.contains("stopped after 1 request\n"), "{rest}");
     drop(idle);
+}
+
+/// A server that is stopped while it waits for the rest of a request.
+fn stopping(name: &str) -> (HttpServer, std::net::TcpStream) {
+    let mut command = Command::new(example_process::path());
+    command.stderr(Stdio::piped());
+    let server = HttpServer::start_command(command);
+    let mut busy = connect(server.address);
+    busy.write_all(b"POST /echo HTTP/1.1\r\nhost: a\r\ncontent-length: 8\r\n\r\nhalf").unwrap();
+    sleep(Duration::from_millis(200));
+    server.signal(name);
+    sleep(Duration::from_millis(200));
+    (server, busy)
+}
+
+fn complaint(server: &mut HttpServer) -> String {
+    let mut said = String::new();
+    server.child.stderr.take().unwrap().read_to_string(&mut said).unwrap();
+    said
+}
+
+#[test]
+fn a_second_signal_stops_at_once() {
+    let _watchdog = watchdog(Duration::from_secs(60));
+    for (first, second, name) in [("INT", "INT", "ctrl-c"), ("INT", "TERM", "SIGTERM")] {
+        let (mut server, _busy) = stopping(first);
+        let begun = Instant::now();
+        server.signal(second);
+        let (code, rest) = server.wait();
+        assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
+        assert_eq!(code, Some(1), "{rest}");
+        assert_eq!(complaint(&mut server), format!("error: {name} again: what was in flight is cut off\n"));
+    }
+}
+
+#[test]
+fn requests_that_are_cut_off_are_told() {
+    let _watchdog = watchdog(Duration::from_secs(60));
+    let (mut server, mut busy) = stopping("TERM");
+    let (code, rest) = server.wait();
+    assert_eq!(code, Some(1), "{rest}");
+    assert!(rest.contains("for at most 10 s"), "{rest}");
+    let said = complaint(&mut server);
+    assert!(said.contains("1 connection was closed while still busy") && said.lines().count() == 1, "{said}");
+    read_to_close(&mut busy);
+}
+
+#[test]
+fn it_goes_on_when_nobody_reads_what_it_prints() {
+    let _watchdog = watchdog(Duration::from_secs(60));
+    let mut command = Command::new(example_process::path());
+    command.args(["--addr", "127.0.0.1:0"]).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    let mut line = String::new();
+    BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    assert!(line.contains("listening"), "{line}");
+    let killed = Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+    assert!(killed.success());
+    let output = child.wait_with_output().unwrap();
+    assert!(output.status.success() && output.stderr.is_empty(), "{output:?}");
 }

@@ -5,29 +5,32 @@
 //! ```
 //!
 //! Then open <http://127.0.0.1:8080/>. Other paths: `/plaintext`, `/json`, `/echo` (POST or PUT), `/stats.json`, `/tasks` and
-//! `/tasks.json` (what every task waits for), and `/files/…` if a directory is given. Ctrl-c finishes the requests in flight and stops.
+//! `/tasks.json` (what every task waits for), and `/files/PATH` if a directory is given. Ctrl-c, or SIGTERM, finishes the requests
+//! in flight, for ten seconds at most, and stops; a second one stops at once.
 
 mod files;
 mod options;
 mod page;
 mod routes;
+mod stop;
 
-use std::future::pending;
+use std::pin::pin;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::Duration;
 
+use tress::Builder;
+use tress::future::FutureExt;
 use tress::http::{self, service_fn};
 use tress::net::TcpListener;
-use tress::{Builder, signal};
 
-use options::{Options, Parsed};
+use options::{Options, Parsed, SHUTDOWN_TIMEOUT};
 use routes::Site;
+use stop::say;
 
 fn main() -> ExitCode {
     let result = match options::parse() {
         Ok(Parsed::Help) => {
-            println!("{}", options::USAGE);
+            say(options::help());
             Ok(())
         }
         Ok(Parsed::Run(options)) => run(options),
@@ -55,28 +58,28 @@ async fn serve(options: Options) -> Result<(), String> {
     let address = &options.address;
     let cannot_listen = |error| format!("cannot listen on {address}: {error}");
     let listener = TcpListener::bind(address).await.map_err(cannot_listen)?;
-    println!("listening on http://{}", listener.local_addr().map_err(cannot_listen)?);
+    say(format_args!("listening on http://{}", listener.local_addr().map_err(cannot_listen)?));
 
     let site = Arc::new(Site::new(options.directory));
     let service = {
         let site = Arc::clone(&site);
         service_fn(move |request| Arc::clone(&site).answer(request))
     };
-    http::serve(listener, service)
-        .with_graceful_shutdown(ctrl_c())
-        .shutdown_timeout(SHUTDOWN_TIMEOUT)
-        .await
-        .map_err(|error| format!("the server failed: {error}"))?;
-    println!("stopped after {} requests", site.requests());
+    let stop = stop::wanted().map(|name| {
+        let seconds = SHUTDOWN_TIMEOUT.as_secs();
+        say(format_args!("{name}: finishing what is in flight, for at most {seconds} s"));
+    });
+    let server =
+        http::serve(listener, service).with_graceful_shutdown(stop).shutdown_timeout(SHUTDOWN_TIMEOUT);
+    let mut serving = pin!(server.into_future().fuse());
+    let mut stop_at_once = pin!(stop::wanted().then(|_| stop::wanted()).fuse());
+    tress::select! {
+        result = serving => result.map_err(|error| format!("the server failed: {error}"))?,
+        name = stop_at_once => return Err(format!("{name} again: what was in flight is cut off")),
+    }
+    say(match site.requests() {
+        1 => "stopped after 1 request".to_owned(),
+        requests => format!("stopped after {requests} requests"),
+    });
     Ok(())
 }
-
-async fn ctrl_c() {
-    if let Err(error) = signal::ctrl_c().await {
-        eprintln!("ctrl-c cannot be caught, so it will not finish what is in flight: {error}");
-        pending::<()>().await;
-    }
-    println!("ctrl-c: finishing what is in flight, for at most {} s", SHUTDOWN_TIMEOUT.as_secs());
-}
-
-const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(10);

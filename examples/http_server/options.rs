@@ -1,6 +1,7 @@
 //! The command line.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use lexopt::prelude::*;
 
@@ -18,7 +19,25 @@ pub(crate) struct Options {
     pub(crate) directory: Option<PathBuf>,
 }
 
-pub(crate) const USAGE: &str = "usage: http_server [--addr HOST:PORT] [--workers N] [--dir DIRECTORY]";
+const USAGE: &str = "usage: http_server [--addr HOST:PORT] [--workers N] [--dir DIRECTORY]";
+
+/// How long requests may go on after somebody wanted to stop.
+pub(crate) const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// What `--help` prints.
+pub(crate) fn help() -> String {
+    let seconds = SHUTDOWN_TIMEOUT.as_secs();
+    format!(
+        "{USAGE}
+
+  --addr HOST:PORT  where to listen (127.0.0.1:8080; port 0 for any that is free)
+  --workers N       how many threads (as many as there are CPUs)
+  --dir DIRECTORY   serve its files, as /files/PATH
+
+Ctrl-c, or SIGTERM, finishes what is in flight, for at most {seconds} s, and stops; requests that take longer are cut
+off, and the exit code says so. A second one stops at once."
+    )
+}
 
 /// Reads the arguments; the error is one line that names the argument.
 pub(crate) fn parse() -> Result<Parsed, String> {

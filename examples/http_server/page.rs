@@ -1,5 +1,6 @@
 //! The page about the live runtime.
 
+use std::borrow::Cow;
 use std::fmt::Write;
 use std::time::Duration;
 
@@ -30,7 +31,17 @@ pub(crate) fn stats(uptime: Duration, requests: u64) -> String {
     json
 }
 
-pub(crate) const HTML: &str = r##"<!doctype html>
+/// The page itself.
+pub(crate) fn html(has_files: bool) -> Cow<'static, str> {
+    match has_files {
+        true => Cow::Owned(
+            HTML.replace("<!-- files -->", ", and the files of a directory: <code>/files/PATH</code>"),
+        ),
+        false => Cow::Borrowed(HTML),
+    }
+}
+
+const HTML: &str = r##"<!doctype html>
 <html lang="en">
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width">
@@ -49,7 +60,7 @@ pub(crate) const HTML: &str = r##"<!doctype html>
 <dl id="totals"></dl>
 <table><thead><tr><th>worker<th>polls<th>steals<th>parks<th>sockets</thead><tbody id="workers"></tbody></table>
 <p>Also here: <a href="/plaintext">/plaintext</a>, <a href="/json">/json</a>, <a href="/stats.json">/stats.json</a>,
-<a href="/tasks">/tasks</a>, <a href="/tasks.json">/tasks.json</a></p>
+<a href="/tasks">/tasks</a>, <a href="/tasks.json">/tasks.json</a><!-- files --></p>
 <noscript><p>The numbers need JavaScript; <a href="/stats.json">/stats.json</a> does not.</p></noscript>
 <script>
   const number = n => n.toLocaleString("en");

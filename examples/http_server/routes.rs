@@ -6,10 +6,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use futures_util::{StreamExt, stream};
 use tress::Handle;
 use tress::http::body::{BodyExt, BoxBody, Bytes, Either, Full, Incoming, StreamBody};
 use tress::http::{HeaderValue, Method, Request, Response, StatusCode, header};
+use tress::stream::{self, StreamExt};
 use tress::task::spawn_blocking;
 use tress::time::timeout;
 use tress::trace::{self, Dump};
@@ -59,7 +59,7 @@ impl Site {
         Ok(match (path, file, &self.directory) {
             ("/plaintext", ..) => full("text/plain; charset=utf-8", "Hello, World!"),
             ("/json", ..) => full("application/json", r#"{"message":"Hello, World!"}"#),
-            ("/", ..) => full("text/html; charset=utf-8", page::HTML),
+            ("/", ..) => full("text/html; charset=utf-8", page::html(self.directory.is_some()).into_owned()),
             ("/stats.json", ..) => {
                 full("application/json", page::stats(self.started.elapsed(), self.requests()))
             }

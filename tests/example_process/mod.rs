@@ -6,12 +6,17 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::{Child, ChildStdout, Command, Stdio};
 
-/// Where cargo has put the example: `cargo test` builds it along with the tests.
+/// Where cargo has put `http_server`.
 pub(crate) fn path() -> PathBuf {
+    path_of("http_server")
+}
+
+/// Where cargo has put an example: `cargo test` builds them along with the tests.
+pub(crate) fn path_of(name: &str) -> PathBuf {
     let test = std::env::current_exe().expect("a running program has a path");
     let profile = test.parent().and_then(|deps| deps.parent()).expect("tests are in the `deps` of a profile");
-    let path = profile.join("examples").join(format!("http_server{}", std::env::consts::EXE_SUFFIX));
-    assert!(path.exists(), "run `cargo build --example http_server` first: there is no {}", path.display());
+    let path = profile.join("examples").join(format!("{name}{}", std::env::consts::EXE_SUFFIX));
+    assert!(path.exists(), "run `cargo build --example {name}` first: there is no {}", path.display());
     path
 }
 
