@@ -20,6 +20,8 @@ fn wrong_ones_are_named() {
         ("worker_threads", Builder::new().worker_threads(usize::MAX)),
         ("queue_interval", Builder::new().queue_interval(0)),
         ("event_interval", Builder::new().event_interval(0)),
+        ("thread_stack_size", Builder::new().thread_stack_size(0)),
+        ("thread_stack_size", Builder::new().thread_stack_size(usize::MAX)),
         ("max_blocking_threads", Builder::new().max_blocking_threads(0)),
     ];
     for (name, builder) in wrong {
@@ -35,7 +37,8 @@ fn a_stack_that_cannot_be_had_is_an_error() {
     let _watchdog = watchdog();
     // More than an address space has: whichever way the system refuses, nothing is left behind.
     let refused = Builder::new().worker_threads(4).thread_stack_size(usize::MAX / 4).build();
-    assert!(refused.is_err());
+    let error = refused.unwrap_err().to_string();
+    assert!(error.contains("thread_stack_size"), "{error}");
 }
 
 #[test]

@@ -168,6 +168,49 @@ fn of_islands() {
 }
 
 #[test]
+fn of_a_lazy_that_is_spawned_as_it_is() {
+    // Nobody awaits it but the runtime, whose lines are nobody's business.
+    let spawned = |lazy: Lazy<'static, ()>| {
+        let seen = outline_of(1, lazy);
+        assert_eq!(seen, [root(vec![]), (1, None, wait("sleep", "in the spawned"))]);
+    };
+    let sleeping = || {
+        lazy(async {
+            sleep(LONG).await; // in the spawned
+        })
+    };
+    spawned(sleeping());
+    spawned(sleeping().opaque());
+}
+
+#[test]
+fn of_a_shared_lazy() {
+    let _watchdog = watchdog();
+    let runtime = runtime(2);
+    let shared = lazy(async {
+        sleep(LONG).await;
+    })
+    .shared();
+    for _ in 0..2 {
+        let shared = shared.clone();
+        runtime.spawn(async move {
+            shared.await; // the shared one
+        });
+    }
+    let is_shown = || {
+        let dump = trace::dump(runtime.handle());
+        dump.tasks.iter().all(|task| {
+            let waits: Vec<_> = task.frames.iter().flat_map(|frame| &frame.waits).collect();
+            waits.iter().any(|wait| {
+                (wait.what, own(wait.location)) == ("shared lazy", line_of("the shared one"))
+                    && wait.waited.is_some()
+            })
+        })
+    };
+    wait_until(is_shown, "both the one that drives it and the other show what they wait for");
+}
+
+#[test]
 fn of_timers() {
     let seen = outline_of(2, async {
         let _ = timeout(LONG, sleep(LONG)).await; // the timeout

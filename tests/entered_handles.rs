@@ -86,3 +86,17 @@ fn a_thread_that_ends_may_still_block_on() {
     });
     thread.join().unwrap();
 }
+
+#[test]
+fn outside_a_runtime_the_message_is_said_once() {
+    let panics: [fn(); 2] = [|| drop(Handle::current()), || drop(tress::spawn(async {}))];
+    for panic in panics {
+        let payload = std::panic::catch_unwind(panic).unwrap_err();
+        let message = payload
+            .downcast_ref::<String>()
+            .cloned()
+            .or_else(|| payload.downcast_ref::<&str>().map(|message| (*message).to_owned()))
+            .unwrap();
+        assert_eq!(message.matches("no tress runtime").count(), 1, "{message}");
+    }
+}

@@ -84,7 +84,8 @@ impl Builder {
         self
     }
 
-    /// The stack size of workers and blocking threads, in bytes. The default is std's.
+    /// The stack size of workers and blocking threads, in bytes; at least 1, and the system takes more where that is too little. The
+    /// default is std's.
     pub fn thread_stack_size(mut self, bytes: usize) -> Self {
         self.stack_size = Some(bytes);
         self
@@ -191,6 +192,8 @@ impl Builder {
             None => std::thread::available_parallelism().map_or(1, usize::from).min(Self::MAX_WORKERS),
         };
         check("worker_threads", workers, 1, Self::MAX_WORKERS)?;
+        // What is more than an allocation may have is refused by name; less may still be more than there is.
+        check("thread_stack_size", self.stack_size.unwrap_or(1), 1, isize::MAX as usize)?;
         check("queue_interval", self.queue_interval as usize, 1, u32::MAX as usize)?;
         check("event_interval", self.event_interval as usize, 1, u32::MAX as usize)?;
         check("max_blocking_threads", self.max_blocking_threads, 1, usize::MAX)?;

@@ -27,6 +27,9 @@ pub mod time;
 pub mod trace;
 mod tree;
 
+/// The path that the names of this crate's source files begin with, as in what `Location::caller` gives.
+const SOURCES: &str = file!().split_at(file!().len() - "lib.rs".len()).0;
+
 pub use self::builder::Builder;
 pub use self::error::ShutdownError;
 pub use self::handle::{EnterGuard, Handle, spawn};

@@ -85,7 +85,14 @@ fn start_worker(
     if let Err(error) = started {
         threads.remove();
         let kind = error.kind();
-        return Err(io::Error::new(kind, format!("worker thread {index} could not be started: {error}")));
+        let stack = pool
+            .config
+            .stack_size
+            .map_or_else(String::new, |bytes| format!(" with a thread_stack_size of {bytes} bytes"));
+        return Err(io::Error::new(
+            kind,
+            format!("worker thread {index} could not be started{stack}: {error}"),
+        ));
     }
     Ok(())
 }

@@ -68,7 +68,7 @@ impl JoinError {
         matches!(self.kind, Kind::Aborted)
     }
 
-    /// Whether the task's stop token stopped it.
+    /// Whether the task's stop token stopped it. Stop tokens are still to come: so far it is never so.
     #[must_use]
     pub fn is_stopped(&self) -> bool {
         matches!(self.kind, Kind::Stopped)

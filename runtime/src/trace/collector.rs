@@ -127,7 +127,12 @@ fn note_island(future: fn() -> &'static str, awaited_at: &'static Location<'stat
         return None;
     }
     let parent = with_collector(|collector| collector.and_then(|collector| collector.at.get()));
-    enter_frame(parent, future(), Some(awaited_at))
+    enter_frame(parent, future(), line_of_user(awaited_at))
+}
+
+/// The line, unless it is one of this crate: where a task polls its own future, there is no await that a user wrote.
+pub(crate) fn line_of_user(line: &'static Location<'static>) -> Option<&'static Location<'static>> {
+    (!line.file().starts_with(crate::SOURCES)).then_some(line)
 }
 
 /// An operation waits, and has waited since then; noted down if somebody wants to know.

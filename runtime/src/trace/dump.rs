@@ -33,7 +33,8 @@ pub struct TaskDump {
     pub state: State,
     /// The name of its future's type, which contains that of the function.
     pub future: &'static str,
-    /// How long ago it was spawned or, if that was outside the runtime's threads, first polled. Coarse.
+    /// How long ago it was spawned or, if that was outside the runtime's threads, first polled. Coarse: see
+    /// [the module](crate::trace#what-it-does-not-see).
     pub age: Option<Duration>,
     /// How often it has been polled so far, not counting a poll that goes on, nor those of dumps; it starts again from zero after `u32::MAX`.
     pub polls: u32,
@@ -68,7 +69,8 @@ pub enum State {
 pub struct FrameDump {
     /// The name of the future's type, which contains that of the function.
     pub future: &'static str,
-    /// The line that awaits it. The task's own future has none.
+    /// The line that awaits it. The task's own future has none, nor has a frame that is spawned as it is, or that this crate polls for
+    /// its user, as [`timeout`](crate::time::timeout) does.
     pub awaited_at: Option<&'static Location<'static>>,
     /// The place in [`TaskDump::frames`] of the frame that awaits it; `None` for the task's own future.
     pub parent: Option<usize>,
@@ -86,7 +88,8 @@ pub struct WaitDump {
     pub what: &'static str,
     /// The line that began it.
     pub location: &'static Location<'static>,
-    /// For how long it has been waiting, if that is known. Coarse.
+    /// For how long it has been waiting, if that is known. Coarse: see
+    /// [the module](crate::trace#what-it-does-not-see).
     pub waited: Option<Duration>,
 }
 

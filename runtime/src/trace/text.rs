@@ -9,7 +9,8 @@ use super::{Dump, FrameDump, State, TaskDump, WaitDump};
 /// Each task with its frames below it, indented by their depth.
 impl fmt::Display for Dump {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "{} tasks", self.tasks.len())?;
+        let count = self.tasks.len();
+        writeln!(f, "{count} {}", if count == 1 { "task" } else { "tasks" })?;
         for task in &self.tasks {
             write!(f, "\n{task}")?;
         }
@@ -23,7 +24,7 @@ impl fmt::Display for TaskDump {
         if let Some(name) = &self.name {
             write!(f, " {name:?}")?;
         }
-        write!(f, ": {}, {} polls", self.state, self.polls)?;
+        write!(f, ": {}, {} {}", self.state, self.polls, if self.polls == 1 { "poll" } else { "polls" })?;
         if let Some(age) = self.age {
             write!(f, ", {} old", Rounded(age))?;
         }

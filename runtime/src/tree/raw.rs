@@ -14,6 +14,7 @@ use super::state::{Freed, State, ToNotified, ToReleased};
 use super::status::{Bounds, Phase, Status};
 use super::waker::WakerRef;
 use crate::frame::{self, EnterAllocator, Maker};
+use crate::trace::collector;
 
 /// What every frame begins with; the future, later its output, follows.
 ///
@@ -196,7 +197,7 @@ impl RawFrame {
     /// The line that awaits the frame, if it is part of a tree.
     pub(super) fn awaited_at(self) -> Option<&'static Location<'static>> {
         // SAFETY: it was set when the frame became part of the tree.
-        Some(unsafe { self.header().awaited_at.get() })
+        collector::line_of_user(unsafe { self.header().awaited_at.get() })
     }
 
     /// The name of the future's type.

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::future::Future;
+use std::panic::Location;
 use std::pin::Pin;
 #[expect(
     clippy::disallowed_types,
@@ -12,7 +13,9 @@ use std::task::{Context, Poll, Wake, Waker};
 
 use super::Lazy;
 use crate::containment::contain_panic;
+use crate::primitive::coarse::{self, Moment};
 use crate::primitive::sync::Mutex;
+use crate::trace::collector;
 
 /// A [`Lazy`] that many can await: it runs once, and each gets a clone of the output.
 ///
@@ -48,6 +51,8 @@ pub struct SharedLazy<'a, T: Clone> {
     shared: Option<PlainArc<Shared<'a, T>>>,
     /// Where this clone's waker is among those that wait.
     seat: Option<u64>,
+    /// Since when this clone waits.
+    since: Moment,
 }
 
 /// What all clones have in common.
@@ -98,7 +103,7 @@ impl<'a, T: Clone> SharedLazy<'a, T> {
             output: OnceLock::new(),
             bell: PlainArc::new(Bell(Mutex::new(waiting))),
         };
-        Self { shared: Some(PlainArc::new(shared)), seat: None }
+        Self { shared: Some(PlainArc::new(shared)), seat: None, since: Moment::NEVER }
     }
 
     /// The output, if there is one yet and this clone has not given it.
@@ -110,23 +115,25 @@ impl<'a, T: Clone> SharedLazy<'a, T> {
 
 impl<T: Clone> Clone for SharedLazy<'_, T> {
     fn clone(&self) -> Self {
-        Self { shared: self.shared.clone(), seat: None }
+        Self { shared: self.shared.clone(), seat: None, since: Moment::NEVER }
     }
 }
 
 impl<T: Clone> Future for SharedLazy<'_, T> {
     type Output = T;
 
+    #[track_caller]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<T> {
         let this = &mut *self;
+        let caller = Location::caller();
         let shared = this.shared.as_ref().expect("a SharedLazy was polled after it had completed");
         match shared.bell.wait(&mut this.seat, cx.waker()) {
-            Drive::Polling => return Poll::Pending,
+            Drive::Polling => return wait(&mut this.since, caller),
             Drive::Poisoned => panic!("the future of a SharedLazy has panicked"),
             Drive::Done => {}
             Drive::Idle => {
                 if !shared.drive() {
-                    return Poll::Pending;
+                    return wait(&mut this.since, caller);
                 }
             }
         }
@@ -135,6 +142,15 @@ impl<T: Clone> Future for SharedLazy<'_, T> {
         this.shared = None;
         Poll::Ready(output)
     }
+}
+
+/// Says what is waited for, and goes on waiting. Not by `leaf::Wait`: the future spends the budget of who drives it.
+fn wait<T>(since: &mut Moment, caller: &'static Location<'static>) -> Poll<T> {
+    collector::found("shared lazy", caller, *since);
+    if !since.has_come() {
+        *since = coarse::now();
+    }
+    Poll::Pending
 }
 
 impl<T: Clone> SharedLazy<'_, T> {
