@@ -32,6 +32,18 @@ async fn work() {
 }
 
 #[test]
+fn one_of_each_is_said_in_the_singular() {
+    let _watchdog = watchdog();
+    let runtime = runtime(1);
+    runtime.spawn(sleep(Duration::from_secs(600)));
+    assert!(only_task(&runtime).to_string().contains(": idle, 1 poll,"));
+    let mut dump = trace::dump(runtime.handle());
+    assert!(dump.to_string().starts_with("1 task\n"), "{dump}");
+    dump.tasks.clear();
+    assert_eq!(dump.to_string(), "0 tasks\n");
+}
+
+#[test]
 fn of_a_plain_task() {
     let _watchdog = watchdog();
     let runtime = runtime(2);
