@@ -163,8 +163,11 @@ impl Handle {
     #[must_use]
     #[track_caller]
     pub fn current() -> Self {
-        // Not from the error, whose text is the same and would be said twice.
-        Self::try_current().ok().expect(NO_RUNTIME)
+        match Self::try_current() {
+            Ok(handle) => handle,
+            // As it is: `expect` would say it twice.
+            Err(error) => panic!("{error}"),
+        }
     }
 
     /// The handle of the runtime that the calling thread belongs to.
