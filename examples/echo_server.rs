@@ -32,13 +32,15 @@ async fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
+    // Before anybody is told that there is something to stop.
+    let stop = ctrl_c();
     match listener.local_addr() {
         Ok(address) => say(format_args!("listening on {address}")),
         Err(error) => eprintln!("listening on an address that is not known: {error}"),
     }
 
     let accepting = tress::spawn(accept_all(listener));
-    if let Err(error) = ctrl_c().await {
+    if let Err(error) = stop.await {
         eprintln!("error: ctrl-c cannot be caught: {error}");
         return ExitCode::FAILURE;
     }

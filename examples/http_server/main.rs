@@ -58,6 +58,12 @@ async fn serve(options: Options) -> Result<(), String> {
     let address = &options.address;
     let cannot_listen = |error| format!("cannot listen on {address}: {error}");
     let listener = TcpListener::bind(address).await.map_err(cannot_listen)?;
+    // Before anybody is told that there is something to stop.
+    let stop = stop::wanted().map(|name| {
+        let seconds = SHUTDOWN_TIMEOUT.as_secs();
+        say(format_args!("{name}: finishing what is in flight, for at most {seconds} s"));
+    });
+    let mut stop_at_once = pin!(stop::wanted().then(|_| stop::wanted()).fuse());
     say(format_args!("listening on http://{}", listener.local_addr().map_err(cannot_listen)?));
 
     let site = Arc::new(Site::new(options.directory));
@@ -65,14 +71,9 @@ async fn serve(options: Options) -> Result<(), String> {
         let site = Arc::clone(&site);
         service_fn(move |request| Arc::clone(&site).answer(request))
     };
-    let stop = stop::wanted().map(|name| {
-        let seconds = SHUTDOWN_TIMEOUT.as_secs();
-        say(format_args!("{name}: finishing what is in flight, for at most {seconds} s"));
-    });
     let server =
         http::serve(listener, service).with_graceful_shutdown(stop).shutdown_timeout(SHUTDOWN_TIMEOUT);
     let mut serving = pin!(server.into_future().fuse());
-    let mut stop_at_once = pin!(stop::wanted().then(|_| stop::wanted()).fuse());
     tress::select! {
         result = serving => result.map_err(|error| format!("the server failed: {error}"))?,
         name = stop_at_once => return Err(format!("{name} again: what was in flight is cut off")),
