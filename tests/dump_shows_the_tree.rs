@@ -31,7 +31,10 @@ fn first_task(runtime: &Runtime, waits: usize) -> TaskDump {
     let is_waiting = || {
         let task = trace::dump(runtime.handle()).tasks.into_iter().next().expect("there is a task");
         let seen = task.frames.iter().map(|frame| frame.waits.len()).sum::<usize>();
-        found = (task.state == State::Idle && seen == waits).then_some(task);
+        // On the way to what it is to wait for, it may have to wait for a connection.
+        let is_there =
+            task.frames.iter().flat_map(|frame| &frame.waits).all(|wait| wait.what != "tcp connect");
+        found = (task.state == State::Idle && seen == waits && is_there).then_some(task);
         found.is_some()
     };
     wait_until(is_waiting, "the task does not come to wait for that");
