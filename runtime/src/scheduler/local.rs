@@ -1,6 +1,11 @@
 //! A worker's or guest's own side: its queue, and what it counts.
+#![expect(
+    unsafe_code,
+    reason = "keeps the address of its remote part, which it looks at several times for each poll"
+)]
 
 use std::cell::{Cell, RefCell};
+use std::ptr::NonNull;
 use std::time::Instant;
 
 use super::pool::PoolRef;
@@ -19,6 +24,8 @@ pub(crate) struct Local {
     pub(crate) pool: PoolRef,
     /// The place among the pool's remotes.
     pub(crate) index: usize,
+    /// The remote at that place.
+    remote: NonNull<Remote>,
     pub(crate) queue: Deque<Runnable>,
     pub(crate) events: RefCell<Events>,
     /// Counts polls; published as the remote's tick.
@@ -44,6 +51,9 @@ pub(crate) struct Local {
     rng: Cell<u64>,
 }
 
+// SAFETY: the remote part may be used from any thread: a `Remote` is `Sync`.
+unsafe impl Send for Local where Remote: Sync {}
+
 /// How many tasks in a row may come from the next-task slot before the queue gets its turn.
 const NEXT_TASK_CAP: u32 = 3;
 
@@ -51,8 +61,10 @@ impl Local {
     pub(crate) fn new(pool: PoolRef, index: usize, queue: Deque<Runnable>) -> Self {
         let now = clock::now();
         let others = pool.remotes.len();
+        let remote: &Remote = &pool.remotes[index];
         Self {
             index,
+            remote: NonNull::from(remote),
             queue,
             events: RefCell::new(Events::new()),
             tick: Cell::new(0),
@@ -73,7 +85,8 @@ impl Local {
 
     #[inline]
     pub(crate) fn remote(&self) -> &Remote {
-        &self.pool.remotes[self.index]
+        // SAFETY: it is one of the pool's, which are made with the pool and dropped with it, and the pool is held.
+        unsafe { self.remote.as_ref() }
     }
 
     /// Queues a runnable on this thread.
