@@ -237,9 +237,11 @@ impl Local {
             running = true;
             let tick = remote.tick.load(Ordering::Relaxed);
             let former_tick = std::mem::replace(&mut self.watch.ticks.borrow_mut()[index], tick);
-            if remote.since_turn(self.pool.started_at, now) >= STALE {
+            let is_same_poll = tick == former_tick;
+            let patience = if is_same_poll { STALE } else { STALE_WITH_PROGRESS };
+            if remote.since_turn(self.pool.started_at, now) >= patience {
                 stuck = true;
-                self.take_over(index, tick == former_tick, now);
+                self.take_over(index, is_same_poll, now);
             }
         }
         self.watch.stuck.set(stuck);
@@ -287,8 +289,11 @@ const STUCK_PERIOD: Duration = Duration::from_micros(200);
 /// As `SHARE`, while somebody is stuck.
 const STUCK_SHARE: u32 = 10;
 
-/// A worker that has not looked at its reactor for so long needs help.
+/// A worker that is in the same poll as at the last look, and has not looked at its reactor for so long, needs help.
 const STALE: Duration = Duration::from_micros(300);
+
+/// The same of one that has polled something else meanwhile: it is about to look.
+const STALE_WITH_PROGRESS: Duration = Duration::from_micros(1000);
 
 /// The sentinel goes on for so long after everybody else has gone to sleep.
 const LINGER: Duration = Duration::from_millis(50);
