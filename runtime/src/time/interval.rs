@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use super::clock;
 use super::sleep::Sleep;
+use crate::frame;
 use crate::leaf::Wait;
 
 /// Ticks now and then once each `period`.
@@ -111,7 +112,7 @@ impl MissedTickBehavior {
 #[derive(Debug)]
 pub struct Interval {
     /// Boxed so that the interval may be moved between ticks.
-    sleep: Pin<Box<Sleep>>,
+    sleep: Pin<frame::Box<Sleep>>,
     period: Duration,
     missed_tick_behavior: MissedTickBehavior,
 }
@@ -124,7 +125,8 @@ impl Interval {
     fn new(start: Instant, period: Duration, wait: Wait) -> Self {
         assert!(!period.is_zero(), "`period` must be non-zero");
         Self {
-            sleep: Box::pin(Sleep::new(start, wait)),
+            // From the pool, whatever window is open: who makes an interval reckons with no refusal.
+            sleep: frame::within(None, || frame::Box::pin(Sleep::new(start, wait))),
             period,
             missed_tick_behavior: MissedTickBehavior::default(),
         }

@@ -13,6 +13,7 @@ use std::task::{Context, Poll, Wake, Waker};
 
 use super::Lazy;
 use crate::containment::contain_panic;
+use crate::frame;
 use crate::primitive::coarse::{self, Moment};
 use crate::primitive::sync::Mutex;
 use crate::trace::collector;
@@ -58,7 +59,7 @@ pub struct SharedLazy<'a, T: Clone> {
 /// What all clones have in common.
 struct Shared<'a, T> {
     /// The future; `None` while it is being polled, and after that if it is done.
-    future: Mutex<Option<Pin<Box<Lazy<'a, T>>>>>,
+    future: Mutex<Option<Pin<frame::Box<Lazy<'a, T>>>>>,
     output: OnceLock<T>,
     bell: PlainArc<Bell>,
 }
@@ -99,7 +100,8 @@ impl<'a, T: Clone> SharedLazy<'a, T> {
     pub(super) fn new(lazy: Lazy<'a, T>) -> Self {
         let waiting = Waiting { drive: Drive::Idle, is_woken: true, wakers: Vec::new(), next_seat: 0 };
         let shared = Shared {
-            future: Mutex::new(Some(Box::pin(lazy))),
+            // From the pool, whatever window is open: the frame itself came from there already.
+            future: Mutex::new(Some(frame::within(None, || frame::Box::pin(lazy)))),
             output: OnceLock::new(),
             bell: PlainArc::new(Bell(Mutex::new(waiting))),
         };
