@@ -23,7 +23,7 @@ tests=(
     frames_of_any_layout graceful_shutdown_finishes_in_flight
     hostile_wakers_do_no_harm join_handles nested_block_on_is_refused no_wakeup_is_lost nobody_starves
     panics_stay_in_their_task refused_after_shutdown runtimes_dropped_anywhere shutdown_drops_everything
-    shutdown_waits_up_to_its_timeout spawn_storm tcp_edge_results_are_defined timers_under_load
+    shutdown_waits_up_to_its_timeout spawn_storm stop_requests tcp_edge_results_are_defined timers_under_load
 )
 
 # Each test of frames as a tree, apart from those that run on a small stack or look at its depth, since instrumented

@@ -201,6 +201,14 @@ pub(crate) const WORKLOADS: &[Workload] = &[
         about: "each of 100M frames (5M when quick) is freed on another thread; fails if memory grows",
     },
     Workload {
+        name: "stop_callback",
+        variants: &["alone", "million"],
+        unit: "ns/op",
+        better: Better::Lower,
+        peers: ALONE,
+        about: "a callback registered with a stop token and dropped; million: while that many others are registered",
+    },
+    Workload {
         name: "echo",
         variants: &["1", "64", "512"],
         unit: "requests/s",

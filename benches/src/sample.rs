@@ -70,6 +70,8 @@ fn local<R: Rt>(runtime: &R, request: &SampleRequest) -> Result<Sample, String> 
         ("ping_pong", "slot") => Ok(workload::ping_pong_slot(runtime, window)),
         ("ping_pong", "oneshot") => Ok(workload::ping_pong_oneshot(runtime, window)),
         ("fork_join", _) => Ok(workload::fork_join(runtime, window)),
+        ("stop_callback", "alone") => Ok(workload::stop_callback(0, window)),
+        ("stop_callback", "million") => Ok(workload::stop_callback(1_000_000, window)),
         ("idle_memory", _) => {
             Ok(workload::idle_memory(runtime, if request.is_quick { 250_000 } else { 1_000_000 }))
         }

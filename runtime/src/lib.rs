@@ -22,6 +22,7 @@ mod primitive;
 pub mod reactor;
 mod runtime;
 mod scheduler;
+pub mod stop;
 pub mod task;
 pub mod time;
 pub mod trace;

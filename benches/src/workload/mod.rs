@@ -14,6 +14,7 @@ mod random;
 mod slot;
 mod spawn_join;
 mod spawn_remote;
+mod stop_callback;
 mod yields;
 
 pub(crate) use self::block_on_spawn::block_on_spawn;
@@ -27,4 +28,5 @@ pub(crate) use self::lazy_call::{lazy_call_bare, lazy_call_lifo, lazy_call_mix, 
 pub(crate) use self::ping_pong::{ping_pong_oneshot, ping_pong_slot};
 pub(crate) use self::spawn_join::spawn_join;
 pub(crate) use self::spawn_remote::spawn_remote;
+pub(crate) use self::stop_callback::stop_callback;
 pub(crate) use self::yields::yields;

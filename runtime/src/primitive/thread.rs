@@ -3,9 +3,12 @@
 #[cfg(tress_loom)]
 pub(crate) use self::stand_in::thread_local;
 #[cfg(tress_loom)]
-pub(crate) use loom::thread::yield_now;
+pub(crate) use loom::thread::{Thread, ThreadId, current, park, yield_now};
 #[cfg(not(tress_loom))]
-pub(crate) use std::{thread::yield_now, thread_local};
+pub(crate) use std::{
+    thread::{Thread, ThreadId, current, park, yield_now},
+    thread_local,
+};
 
 #[cfg(tress_loom)]
 mod stand_in {

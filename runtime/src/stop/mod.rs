@@ -1,0 +1,62 @@
+//! Asking for work to stop: sources, tokens and callbacks.
+//!
+//! A [`StopSource`] can request a stop, once; its [`StopToken`]s say whether it has been requested, call a function when it is
+//! ([`StopCallback`]), and can be awaited. Sources can be linked: what stops the parent stops the child, never the other way round.
+//!
+//! Nothing is stopped by force: whoever has a token looks at it, or waits for it beside what it does.
+//!
+//! | | |
+//! |---|---|
+//! | [`StopSource`] | requests the stop |
+//! | [`StopToken`] | says whether it was requested; [`stop_requested`](StopToken::stop_requested) waits for it |
+//! | [`StopCallback`] | a function that is called then; in its owner's memory, without an allocation |
+//! | [`StopGuard`] | requests the stop when dropped |
+//!
+//! # Examples
+//!
+//! A worker that goes on until it is told to stop:
+//!
+//! ```
+//! use std::time::Duration;
+//! use tress::{Runtime, stop::StopSource, time};
+//!
+//! let runtime = Runtime::new()?;
+//! let source = StopSource::new();
+//! let token = source.token();
+//! let ticks = runtime.spawn(async move {
+//!     let mut ticks = 0;
+//!     while !token.is_stop_requested() {
+//!         time::sleep(Duration::from_millis(1)).await;
+//!         ticks += 1;
+//!     }
+//!     ticks
+//! });
+//! source.request_stop();
+//! println!("{} ticks", runtime.block_on(ticks).unwrap());
+//! # Ok::<(), std::io::Error>(())
+//! ```
+//!
+//! # Source
+//!
+//! C++'s `std::stop_source`, `stop_token` and `stop_callback` (P0660); P3552 §4.8.
+
+#[doc = include_str!("README.md")]
+mod protocol {}
+
+mod callback;
+mod guard;
+mod list;
+mod requested;
+mod shared;
+mod source;
+mod state;
+mod token;
+
+#[cfg(all(test, tress_loom))]
+mod model;
+
+pub use self::callback::StopCallback;
+pub use self::guard::StopGuard;
+pub use self::requested::StopRequested;
+pub use self::source::StopSource;
+pub use self::token::StopToken;
