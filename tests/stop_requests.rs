@@ -5,7 +5,7 @@ mod support;
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicUsize, Ordering};
 use std::sync::{Arc, Barrier, Mutex};
 use std::task::{Context, Wake, Waker};
 use std::thread;
@@ -216,8 +216,12 @@ fn leave_wakes_of_others_to_them() {
 /// A callback that is leaked where it is pinned is called all the same, since its memory stays.
 #[test]
 fn call_what_was_leaked() {
+    /// What is leaked on purpose, so that a leak checker finds it.
+    static LEAKED: AtomicPtr<Callback> = AtomicPtr::new(std::ptr::null_mut());
+
     let (source, log) = (StopSource::new(), Log::default());
-    std::mem::forget(on_stop(&source.token(), log.adds(1)));
+    let leaked = Box::new(on_stop(&source.token(), log.adds(1)));
+    LEAKED.store(Box::into_raw(leaked), Ordering::Relaxed);
     source.request_stop();
     assert_eq!(log.entries(), [1]);
 }
