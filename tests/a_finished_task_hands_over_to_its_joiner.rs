@@ -91,11 +91,8 @@ fn all_the_way_up() {
     assert_eq!(runtime.block_on(joins).unwrap(), 10_000);
 }
 
-/// Two that hand over to each other for ever do not starve a third one.
-#[test]
-fn and_others_get_their_turn() {
-    let _watchdog = watchdog();
-    let runtime = runtime(1);
+/// A task that spawns and joins one after the other, until it is over; with the number of joins. It has begun.
+fn hand_over_for_ever(runtime: &Runtime) -> (Arc<AtomicBool>, Arc<AtomicUsize>, tress::task::JoinHandle<()>) {
     let (is_over, joins) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
     let endless = {
         let (is_over, joins) = (Arc::clone(&is_over), Arc::clone(&joins));
@@ -107,6 +104,15 @@ fn and_others_get_their_turn() {
         })
     };
     wait_until(|| joins.load(Ordering::Relaxed) > 1000, "the two do not run");
+    (is_over, joins, endless)
+}
+
+/// Two that hand over to each other for ever do not starve a third one.
+#[test]
+fn and_others_get_their_turn() {
+    let _watchdog = watchdog();
+    let runtime = runtime(1);
+    let (is_over, _joins, endless) = hand_over_for_ever(&runtime);
     let third = runtime.spawn(async {
         for _ in 0..1000 {
             yield_now().await;
@@ -124,17 +130,7 @@ fn and_others_get_their_turn() {
 fn and_what_comes_from_outside_gets_its_turn() {
     let _watchdog = watchdog();
     let runtime = tress::Builder::new().worker_threads(1).queue_interval(64).build().unwrap();
-    let (is_over, joins) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
-    let endless = {
-        let (is_over, joins) = (Arc::clone(&is_over), Arc::clone(&joins));
-        runtime.spawn(async move {
-            while !is_over.load(Ordering::Relaxed) {
-                tress::spawn(async {}).await.unwrap();
-                joins.fetch_add(1, Ordering::Relaxed);
-            }
-        })
-    };
-    wait_until(|| joins.load(Ordering::Relaxed) > 1000, "the two do not run");
+    let (is_over, joins, endless) = hand_over_for_ever(&runtime);
     let mut waited = Vec::new();
     for _ in 0..100 {
         let (sent, reached) = (joins.load(Ordering::Relaxed), Arc::new(AtomicUsize::new(0)));

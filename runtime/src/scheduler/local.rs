@@ -25,7 +25,7 @@ pub(crate) struct Local {
     /// The place among the pool's remotes.
     pub(crate) index: usize,
     /// The remote at that place.
-    remote: NonNull<Remote>,
+    remote: RemoteAt,
     pub(crate) queue: Deque<Runnable>,
     pub(crate) events: RefCell<Events>,
     /// Counts polls; published as the remote's tick.
@@ -51,8 +51,12 @@ pub(crate) struct Local {
     rng: Cell<u64>,
 }
 
-// SAFETY: the remote part may be used from any thread: a `Remote` is `Sync`.
-unsafe impl Send for Local where Remote: Sync {}
+/// Where a remote lies, in the pool that whoever has this holds.
+#[derive(Debug)]
+struct RemoteAt(NonNull<Remote>);
+
+// SAFETY: it gives shared access only, which is fine on any thread.
+unsafe impl Send for RemoteAt where Remote: Sync {}
 
 /// How many tasks in a row may come from the next-task slot before the queue gets its turn.
 const NEXT_TASK_CAP: u32 = 3;
@@ -64,7 +68,7 @@ impl Local {
         let remote: &Remote = &pool.remotes[index];
         Self {
             index,
-            remote: NonNull::from(remote),
+            remote: RemoteAt(NonNull::from(remote)),
             queue,
             events: RefCell::new(Events::new()),
             tick: Cell::new(0),
@@ -86,7 +90,7 @@ impl Local {
     #[inline]
     pub(crate) fn remote(&self) -> &Remote {
         // SAFETY: it is one of the pool's, which are made with the pool and dropped with it, and the pool is held.
-        unsafe { self.remote.as_ref() }
+        unsafe { self.remote.0.as_ref() }
     }
 
     /// Queues a runnable on this thread.

@@ -89,6 +89,10 @@ impl Future for StopRequested {
                 let node = NonNull::new(this).expect("a reference is not null").cast();
                 // SAFETY: the future is pinned, and deregisters itself when it is dropped; a waker may be woken on any thread.
                 *is_registered = unsafe { register(node, stop) } == Registered::Yes;
+                if !*is_registered {
+                    // SAFETY: as before: it is not registered.
+                    drop(cell.with_mut(|cell| unsafe { (*cell).take() }));
+                }
                 *is_registered
             };
             if waits { Poll::Pending } else { Poll::Ready(()) }

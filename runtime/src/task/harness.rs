@@ -67,12 +67,8 @@ pub(super) unsafe fn cancel_running<F: Future>(task: NonNull<TaskHeader>) {
     let current = pin!(root::current(task, TaskCell::<F>::body(task)));
     let current = current.as_ref();
     let entered = current.enter();
-    let mut panic = tree::end(&current);
     // SAFETY: as above.
-    if let Err(payload) = unsafe { drop_stage::<F>(task) } {
-        tree::keep_first(&mut panic, Some(payload));
-    }
-    let error = match panic {
+    let error = match unsafe { end::<F>(task, &current, None) } {
         None => JoinError::aborted(task.id()),
         Some(payload) => JoinError::panicked(task.id(), payload),
     };
@@ -210,12 +206,8 @@ unsafe fn poll<F: Future>(task: RawTask) -> Poll<Result<F::Output, Payload>> {
 /// Drops the future, which is ready, and completes the task.
 #[inline]
 unsafe fn complete<F: Future>(task: RawTask, entered: Entered<'_>, value: F::Output) -> Option<Transfer> {
-    let mut panic = tree::end(&entered.current());
     // SAFETY: the caller runs the task.
-    if let Err(payload) = unsafe { drop_stage::<F>(task) } {
-        tree::keep_first(&mut panic, Some(payload));
-    }
-    if let Some(payload) = panic {
+    if let Some(payload) = unsafe { end::<F>(task, &entered.current(), None) } {
         // The value is lost, and its drop is as foreign as the future's.
         contain_panic(|| drop(value));
         // SAFETY: as above.
@@ -234,15 +226,24 @@ unsafe fn complete_panicked<F: Future>(
     entered: Entered<'_>,
     payload: Payload,
 ) -> Option<Transfer> {
-    let mut first = Some(payload);
-    tree::keep_first(&mut first, tree::end(&entered.current()));
+    // SAFETY: the caller runs the task.
+    let first = unsafe { end::<F>(task, &entered.current(), Some(payload)) };
+    let payload = first.expect("the first payload is kept");
+    // SAFETY: as above.
+    unsafe { fail::<F>(task, entered, payload) }
+}
+
+/// Drops the frames below the task, leaf first, and then its own future. Returns the first panic: the one that came before, or one of these
+/// drops.
+#[inline]
+unsafe fn end<F: Future>(task: RawTask, current: &Current, before: Option<Payload>) -> Option<Payload> {
+    let mut first = before;
+    tree::keep_first(&mut first, tree::end(current));
     // SAFETY: the caller runs the task.
     if let Err(payload) = unsafe { drop_stage::<F>(task) } {
         tree::keep_first(&mut first, Some(payload));
     }
-    let payload = first.expect("the first payload is kept");
-    // SAFETY: as above.
-    unsafe { fail::<F>(task, entered, payload) }
+    first
 }
 
 /// Completes a task that has panicked, and whose future is gone.
