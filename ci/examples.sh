@@ -54,6 +54,26 @@ exec 3>&-
 refuses echo_server "$address"
 refuses echo_server nonsense
 interrupt echo_server
+if have valgrind; then
+    # Users look for their own mistakes with it; a second connection comes after the sentinel has looked at the worker.
+    echo "-- echo_server under valgrind"
+    valgrind --quiet --error-exitcode=99 "$examples/echo_server" 127.0.0.1:0 > "$work/out" 2> "$work/err" &
+    server=$!
+    started+=("$server")
+    eventually grep -q '^listening on ' "$work/out" || fail "echo_server under valgrind: $(cat "$work/err")"
+    address=$(sed -n 's/^listening on //p' "$work/out")
+    for line in first second; do
+        exec 3<> "/dev/tcp/${address%:*}/${address##*:}"
+        for round in $(seq 200); do
+            echo "$line $round" >&3
+            read -r -t 20 reply <&3 && [[ "$reply" == "$line $round" ]] || fail "valgrind: $(cat "$work/err")"
+        done
+        exec 3>&-
+    done
+    interrupt "echo_server under valgrind"
+elif in_ci; then
+    fail "valgrind is not installed"
+fi
 
 echo "-- http_server"
 mkdir "$work/files"

@@ -16,6 +16,7 @@ want wrk wrk
 want strace strace
 want nghttp nghttp2-client
 want slowhttptest slowhttptest
+want valgrind valgrind
 want chromium chromium
 
 if [[ ${#packages[@]} -gt 0 ]]; then

@@ -185,7 +185,11 @@ impl Lane {
     }
 
     fn flush(&self) {
-        let batch = self.batch.replace(Batch::EMPTY);
+        let batch = self.batch.get();
+        if batch.is_empty() {
+            return;
+        }
+        self.batch.set(Batch::EMPTY);
         let Some(owner) = NonNull::new(self.owner.get()) else { return };
         // SAFETY: heaps are never freed, and this part of one is shared by all threads.
         let remote = unsafe { &(*owner.as_ptr()).remote };

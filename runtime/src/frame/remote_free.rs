@@ -38,6 +38,11 @@ impl Batch {
         self.len
     }
 
+    #[inline(always)]
+    pub(super) fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
     /// Adds a slot, which has room for `capacity` addresses.
     ///
     /// # Safety

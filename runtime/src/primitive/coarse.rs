@@ -16,6 +16,22 @@ thread_local! {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Moment(u64);
 
+/// A look at the clock: what it says, and the moment that this is, worked out once for all who count in moments.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Look {
+    pub(crate) instant: Instant,
+    pub(crate) moment: Moment,
+}
+
+impl Look {
+    /// Looks at the clock.
+    #[inline]
+    pub(crate) fn take() -> Self {
+        let instant = clock::now();
+        Self { instant, moment: Moment::of(instant) }
+    }
+}
+
 impl Moment {
     /// No moment: it has not come.
     pub(crate) const NEVER: Self = Self(0);
@@ -32,6 +48,24 @@ impl Moment {
     #[inline]
     pub(crate) const fn has_come(self) -> bool {
         self.0 != Self::NEVER.0
+    }
+
+    /// Nanoseconds since `earlier`, where both are known; 0 if that is later.
+    #[inline]
+    pub(crate) const fn nanos_since(self, earlier: Self) -> u64 {
+        self.0.saturating_sub(earlier.0)
+    }
+
+    /// As a number that [`from_number`](Self::from_number) takes back.
+    #[inline]
+    pub(crate) const fn to_number(self) -> u64 {
+        self.0
+    }
+
+    /// What [`to_number`](Self::to_number) gave.
+    #[inline]
+    pub(crate) const fn from_number(number: u64) -> Self {
+        Self(number)
     }
 
     /// How long ago it was, if that is known.
@@ -62,13 +96,9 @@ pub(crate) fn now() -> Moment {
 }
 
 /// The thread, which runs tasks, has looked at the clock.
-pub(crate) fn note(now: Instant) {
-    let _ = NOTED.try_with(|noted| noted.set(Moment::of(now)));
-}
-
-/// The thread, which runs tasks, has looked at the clock, so much later than when it last noted what it saw.
-pub(crate) fn advance(elapsed_ns: u64) {
-    let _ = NOTED.try_with(|noted| noted.set(Moment(noted.get().0.saturating_add(elapsed_ns))));
+#[inline]
+pub(crate) fn note(now: Moment) {
+    let _ = NOTED.try_with(|noted| noted.set(now));
 }
 
 /// The thread will not look at the clock for a while.

@@ -4,13 +4,13 @@ use std::future::Future;
 use std::pin::pin;
 use std::task::Poll;
 use std::thread;
-use std::time::Instant;
 
 use super::guest_root::{Driven, RootHandle};
 use super::local::Local;
 use super::pool::PoolRef;
 use crate::executor::Runnable;
 use crate::frame::AllocatorRef;
+use crate::primitive::coarse::Look;
 use crate::primitive::deque::Worker as Deque;
 use crate::primitive::sync::atomic::Ordering;
 use crate::{context, coop, frame};
@@ -62,7 +62,6 @@ struct Seat(Local);
 
 impl Seat {
     fn take(pool: &PoolRef, index: usize, queue: Deque<Runnable>) -> Self {
-        pool.seated.fetch_add(1, Ordering::Relaxed);
         Self(Local::new(PoolRef::clone(pool), index, queue))
     }
 }
@@ -72,10 +71,8 @@ impl Drop for Seat {
         let local = &self.0;
         coop::lift();
         local.give_away();
-        let remote = local.remote();
-        remote.active.store(false, Ordering::Relaxed);
+        local.set_active(false);
         frame::flush();
-        local.pool.seated.fetch_sub(1, Ordering::Relaxed);
         let queue = std::mem::replace(&mut self.0.queue, Deque::new_fifo());
         self.0.pool.guest_queues.lock().push((self.0.index, queue));
     }
@@ -87,17 +84,17 @@ impl Local {
         let remote = self.remote();
         let mut driven = pin!(Driven::new(root, future));
         let mut turns = 0_u32;
-        remote.active.store(true, Ordering::Relaxed);
-        self.begin_guest(Instant::now());
+        self.set_active(true);
+        self.begin_guest();
         loop {
             // Also a root that only wakes itself is no reason to take the guest for stuck.
             turns = turns.wrapping_add(1);
             let tick = self.tick.get();
             if turns.is_multiple_of(self.pool.config.event_interval) || self.is_maintenance_due(tick) {
-                let now = Instant::now();
+                let now = Look::take().moment;
                 self.stopwatch.lap(now, tick, remote);
                 self.maintained.set(tick);
-                remote.publish_turn(self.pool.started_at, now);
+                remote.publish_turn(now);
             }
             if root.is_woken() {
                 coop::refill();
@@ -113,20 +110,36 @@ impl Local {
                 }
                 None if root.is_woken() => {}
                 None => {
-                    self.stopwatch.lap(Instant::now(), self.tick.get(), remote);
-                    remote.active.store(false, Ordering::Relaxed);
+                    self.stopwatch.lap(Look::take().moment, self.tick.get(), remote);
+                    self.set_active(false);
                     remote.counters.parks.add(1);
                     park();
-                    remote.active.store(true, Ordering::Relaxed);
-                    self.begin_guest(Instant::now());
+                    self.set_active(true);
+                    self.begin_guest();
                 }
             }
         }
     }
 
-    fn begin_guest(&self, now: Instant) {
+    /// Says whether this guest runs, and so may have something that others could take.
+    fn set_active(&self, active: bool) {
+        let flag = &self.remote().active;
+        if flag.load(Ordering::Relaxed) == active {
+            return;
+        }
+        flag.store(active, Ordering::Relaxed);
+        let count = &self.pool.active_guests;
+        if active {
+            count.fetch_add(1, Ordering::Relaxed);
+        } else {
+            count.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+
+    fn begin_guest(&self) {
+        let now = Look::take().moment;
         self.maintained.set(self.tick.get());
         self.stopwatch.start(now, self.tick.get());
-        self.remote().publish_turn(self.pool.started_at, now);
+        self.remote().publish_turn(now);
     }
 }

@@ -6,15 +6,14 @@
 
 use std::cell::{Cell, RefCell};
 use std::ptr::NonNull;
-use std::time::Instant;
 
 use super::pool::PoolRef;
 use super::remote::Remote;
 use crate::executor::{Reason, Runnable};
+use crate::primitive::coarse::{self, Look, Moment};
 use crate::primitive::deque::{Steal, Worker as Deque};
 use crate::primitive::hint::spin_loop;
 use crate::primitive::sync::atomic::Ordering;
-use crate::primitive::{clock, coarse};
 use crate::reactor::Events;
 use crate::{coop, frame};
 
@@ -63,7 +62,7 @@ const NEXT_TASK_CAP: u32 = 3;
 
 impl Local {
     pub(crate) fn new(pool: PoolRef, index: usize, queue: Deque<Runnable>) -> Self {
-        let now = clock::now();
+        let now = Look::take().moment;
         let others = pool.remotes.len();
         let remote: &Remote = &pool.remotes[index];
         Self {
@@ -306,17 +305,17 @@ impl Local {
 #[derive(Debug)]
 pub(super) struct Stopwatch {
     /// Start of the stretch of polls that is being measured.
-    since: Cell<Instant>,
+    since: Cell<Moment>,
     /// The tick at that time.
     tick: Cell<u32>,
     /// Start of the stretch over which the load is taken.
-    load_since: Cell<Instant>,
+    load_since: Cell<Moment>,
     /// Busy time in that stretch.
     load_busy_ns: Cell<u64>,
 }
 
 impl Stopwatch {
-    fn new(now: Instant) -> Self {
+    fn new(now: Moment) -> Self {
         Self {
             since: Cell::new(now),
             tick: Cell::new(0),
@@ -326,25 +325,24 @@ impl Stopwatch {
     }
 
     /// The time of the last lap: now, more or less, for a worker that has just ended its last stretch.
-    pub(super) fn last_lap(&self) -> Instant {
+    pub(super) fn last_lap(&self) -> Moment {
         self.since.get()
     }
 
     /// A busy stretch starts.
-    pub(super) fn start(&self, now: Instant, tick: u32) {
+    pub(super) fn start(&self, now: Moment, tick: u32) {
         coarse::note(now);
         self.next(now, tick);
     }
 
-    fn next(&self, now: Instant, tick: u32) {
+    fn next(&self, now: Moment, tick: u32) {
         self.since.set(now);
         self.tick.set(tick);
     }
 
     /// A stretch ends and, unless the thread parks, the next one starts.
-    pub(super) fn lap(&self, now: Instant, tick: u32, remote: &Remote) {
-        let elapsed = now.saturating_duration_since(self.since.get());
-        let elapsed_ns = u64::try_from(elapsed.as_nanos()).unwrap_or(u64::MAX);
+    pub(super) fn lap(&self, now: Moment, tick: u32, remote: &Remote) {
+        let elapsed_ns = now.nanos_since(self.since.get());
         let polls = u64::from(tick.wrapping_sub(self.tick.get()));
         if let Some(sample) = elapsed_ns.checked_div(polls) {
             let former = u64::from(remote.poll_ns.load(Ordering::Relaxed));
@@ -353,12 +351,11 @@ impl Stopwatch {
         }
         remote.counters.polls.add(polls);
         remote.counters.busy_ns.add(elapsed_ns);
-        coarse::advance(elapsed_ns);
+        coarse::note(now);
         self.next(now, tick);
 
         let busy_ns = self.load_busy_ns.get().saturating_add(elapsed_ns);
-        let window_ns = u64::try_from(now.saturating_duration_since(self.load_since.get()).as_nanos())
-            .unwrap_or(u64::MAX);
+        let window_ns = now.nanos_since(self.load_since.get());
         if window_ns >= LOAD_WINDOW_NS {
             let load = busy_ns.saturating_mul(1000) / window_ns;
             remote.load.store(u32::try_from(load.min(1000)).unwrap_or(1000), Ordering::Relaxed);

@@ -4,7 +4,7 @@
 use std::fmt;
 use std::ops::Deref;
 use std::ptr::NonNull;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crossbeam_utils::CachePadded;
 
@@ -14,6 +14,7 @@ use super::remote::{Remote, Rouser};
 use super::sentinel::Sentinel;
 use crate::blocking::BlockingPool;
 use crate::executor::{ExecutorRef, ExecutorVtable, Reason, Runnable};
+use crate::primitive::coarse::{Look, Moment};
 use crate::primitive::deque::{Injector, Steal, Worker as Deque};
 use crate::primitive::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering, fence};
 use crate::primitive::sync::{Arc, Mutex};
@@ -30,8 +31,8 @@ pub(crate) struct Pool {
     pub(crate) remotes: Box<[CachePadded<Remote>]>,
     /// The guests' queues while no guest uses them.
     pub(crate) guest_queues: Mutex<Vec<(usize, Deque<Runnable>)>>,
-    /// How many guests there are; written by them. A hint for others, so that absent guests are not looked at.
-    pub(crate) seated: AtomicUsize,
+    /// How many guests run, and do not sleep; written by them. A hint for others, so that nobody looks at those who have nothing.
+    pub(crate) active_guests: AtomicUsize,
     /// How long it takes until a helper that was called runs, in nanoseconds. Written by helpers; a hint. With cores
     /// to spare it is some microseconds; where other programs want the cores too, help comes late, and at their cost.
     help_latency_ns: AtomicU64,
@@ -45,8 +46,6 @@ pub(crate) struct Pool {
     /// Tasks made and ended on threads that are no workers of this pool.
     pub(crate) foreign_spawned: AtomicU64,
     pub(crate) foreign_completed: AtomicU64,
-    /// The clock that the workers' published times count from.
-    pub(crate) started_at: Instant,
 }
 
 static VTABLE: ExecutorVtable = ExecutorVtable { schedule, count_completed };
@@ -64,7 +63,7 @@ impl Pool {
             config,
             remotes: remotes.into_iter().map(CachePadded::new).collect(),
             guest_queues: Mutex::new(guest_queues),
-            seated: AtomicUsize::new(0),
+            active_guests: AtomicUsize::new(0),
             help_latency_ns: AtomicU64::new(0),
             injector: Injector::new(),
             idle,
@@ -73,7 +72,6 @@ impl Pool {
             closed: AtomicBool::new(false),
             foreign_spawned: AtomicU64::new(0),
             foreign_completed: AtomicU64::new(0),
-            started_at: clock::now(),
         }
     }
 
@@ -99,16 +97,16 @@ impl Pool {
         &self.remotes[..self.config.workers]
     }
 
-    /// What others may see of the workers and, if there are any, of the guests.
+    /// What others may see of the workers and, if any runs, of the guests.
     #[inline]
     pub(crate) fn seats(&self) -> &[CachePadded<Remote>] {
-        if self.seated.load(Ordering::Relaxed) > 0 { &self.remotes } else { self.workers() }
+        if self.active_guests.load(Ordering::Relaxed) > 0 { &self.remotes } else { self.workers() }
     }
 
     /// Whether anybody but `worker` may have something to steal.
     #[inline]
     pub(crate) fn has_victims(&self, worker: usize) -> bool {
-        self.seated.load(Ordering::Relaxed) > 0 || self.idle.is_any_other_awake(worker)
+        self.active_guests.load(Ordering::Relaxed) > 0 || self.idle.is_any_other_awake(worker)
     }
 
     #[inline]
@@ -132,10 +130,10 @@ impl Pool {
     /// saturated, new ones go to whoever has most time.
     pub(crate) fn worker_for_socket(&self, near: usize) -> usize {
         let workers = self.workers();
-        let now = clock::now();
+        let now = Look::take().moment;
         let load = |index: usize| {
             let remote = &workers[index];
-            let is_old = remote.since_turn(self.started_at, now) > LOAD_IS_OLD;
+            let is_old = remote.since_turn(now) > LOAD_IS_OLD;
             match is_old {
                 false => remote.load.load(Ordering::Relaxed),
                 true if self.idle.is_sleeping(index) => 0,
@@ -187,26 +185,22 @@ impl Pool {
     pub(crate) fn call_helper(&self) {
         if let Some(worker) = self.idle.claim_one() {
             let remote = &self.remotes[worker];
-            remote.called_at.store(self.nanos(clock::now()), Ordering::Relaxed);
+            remote.called_at.store(Look::take().moment.to_number(), Ordering::Relaxed);
             remote.unpark();
         }
     }
 
     /// A worker that may have been called as a helper has come.
-    pub(crate) fn helper_came(&self, remote: &Remote, now: Instant) {
-        let called_at = remote.called_at.load(Ordering::Relaxed);
-        if called_at != 0 {
-            remote.called_at.store(0, Ordering::Relaxed);
+    #[inline]
+    pub(crate) fn helper_came(&self, remote: &Remote, now: Moment) {
+        let called_at = Moment::from_number(remote.called_at.load(Ordering::Relaxed));
+        if called_at.has_come() {
+            remote.called_at.store(Moment::NEVER.to_number(), Ordering::Relaxed);
             let former = self.help_latency_ns.load(Ordering::Relaxed);
             // A call may have come too late for the wake-up that it was meant for: then this is the time of a whole sleep.
-            let latency = self.nanos(now).saturating_sub(called_at).min(MAX_HELP_SAMPLE_NS);
+            let latency = now.nanos_since(called_at).min(MAX_HELP_SAMPLE_NS);
             self.help_latency_ns.store((3 * former + latency) / 4, Ordering::Relaxed);
         }
-    }
-
-    /// A time as nanoseconds since the pool's start.
-    pub(crate) fn nanos(&self, at: Instant) -> u64 {
-        u64::try_from(at.saturating_duration_since(self.started_at).as_nanos()).unwrap_or(u64::MAX)
     }
 
     /// Drops what is queued for everybody, and what those drops queue.

@@ -1,10 +1,11 @@
 //! What others may see of a worker.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::next_task::NextTask;
 use super::parker::Parker;
 use crate::executor::Runnable;
+use crate::primitive::coarse::Moment;
 use crate::primitive::deque::Stealer;
 use crate::primitive::sync::Arc;
 use crate::primitive::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
@@ -20,9 +21,9 @@ pub(crate) struct Remote {
     pub(crate) rouser: Rouser,
     /// Counts polls. Written by the owner only; tells a worker that is stuck from one that is busy.
     pub(crate) tick: AtomicU32,
-    /// When the owner last looked at its reactor, in nanoseconds since the pool's start. Written by the owner only.
+    /// When the owner last looked at its reactor, as a moment's number. Written by the owner only.
     pub(crate) turned_at: AtomicU64,
-    /// When the worker was called as a helper, in nanoseconds since the pool's start; 0 if it was not. Written by the
+    /// When the worker was called as a helper, as a moment's number; that of [`Moment::NEVER`] if it was not. Written by the
     /// one that claimed it, then by the worker.
     pub(crate) called_at: AtomicU64,
     /// The mean length of a poll, in nanoseconds. Written by the owner only; says what a queue's length means in time.
@@ -91,8 +92,8 @@ impl Remote {
             parker,
             rouser,
             tick: AtomicU32::new(0),
-            turned_at: AtomicU64::new(0),
-            called_at: AtomicU64::new(0),
+            turned_at: AtomicU64::new(Moment::NEVER.to_number()),
+            called_at: AtomicU64::new(Moment::NEVER.to_number()),
             poll_ns: AtomicU32::new(FIRST_GUESS_NS),
             load: AtomicU32::new(0),
             active: AtomicBool::new(false),
@@ -132,15 +133,15 @@ impl Remote {
     }
 
     /// Publishes that the owner has just looked at its reactor.
-    pub(crate) fn publish_turn(&self, pool_start: Instant, now: Instant) {
-        let elapsed = now.saturating_duration_since(pool_start).as_nanos();
-        self.turned_at.store(u64::try_from(elapsed).unwrap_or(u64::MAX), Ordering::Relaxed);
+    #[inline]
+    pub(crate) fn publish_turn(&self, now: Moment) {
+        self.turned_at.store(now.to_number(), Ordering::Relaxed);
     }
 
-    /// How long ago the owner looked at its reactor.
-    pub(crate) fn since_turn(&self, pool_start: Instant, now: Instant) -> Duration {
-        let turned_at = Duration::from_nanos(self.turned_at.load(Ordering::Relaxed));
-        now.saturating_duration_since(pool_start).saturating_sub(turned_at)
+    /// How long ago the owner looked at its reactor; very long, if it never has.
+    pub(crate) fn since_turn(&self, now: Moment) -> Duration {
+        let turned_at = Moment::from_number(self.turned_at.load(Ordering::Relaxed));
+        Duration::from_nanos(now.nanos_since(turned_at))
     }
 }
 

@@ -16,6 +16,7 @@ use super::local::Local;
 use super::pool::Pool;
 use crate::executor::Reason;
 use crate::primitive::clock;
+use crate::primitive::coarse::{Look, Moment};
 use crate::primitive::sync::atomic::{AtomicUsize, Ordering, fence};
 
 /// Who holds the watch.
@@ -67,16 +68,16 @@ pub(crate) struct Watch {
     /// Each remote's tick at the last look.
     ticks: RefCell<Box<[u32]>>,
     /// When the last look was.
-    looked_at: Cell<Instant>,
+    looked_at: Cell<Moment>,
     /// When somebody was last seen running.
-    ran_at: Cell<Instant>,
+    ran_at: Cell<Moment>,
     /// Whether somebody was stuck at the last look.
     stuck: Cell<bool>,
     cost: LookCost,
 }
 
 impl Watch {
-    pub(super) fn new(remotes: usize, now: Instant) -> Self {
+    pub(super) fn new(remotes: usize, now: Moment) -> Self {
         Self {
             ticks: RefCell::new(vec![0; remotes].into_boxed_slice()),
             looked_at: Cell::new(now),
@@ -141,10 +142,7 @@ impl Pool {
 
     /// Whether anybody but `worker` runs, or is about to.
     fn any_other_running(&self, worker: usize) -> bool {
-        let workers = self.config.workers;
-        self.idle.is_any_other_awake(worker)
-            || (self.seated.load(Ordering::Relaxed) > 0
-                && self.remotes[workers..].iter().any(|guest| guest.active.load(Ordering::Relaxed)))
+        self.idle.is_any_other_awake(worker) || self.active_guests.load(Ordering::Relaxed) > 0
     }
 }
 
@@ -175,7 +173,7 @@ impl Local {
             }
             self.watch.ran_at.set(now);
             self.watch.stuck.set(false);
-        } else if now.saturating_duration_since(self.watch.ran_at.get()) >= LINGER {
+        } else if now.nanos_since(self.watch.ran_at.get()) >= nanos(LINGER) {
             sentinel.leave(self.index);
             if !self.pool.any_other_running(self.index) || !sentinel.take(self.index, idle) {
                 return false;
@@ -189,16 +187,17 @@ impl Local {
     #[cfg(all(test, tress_loom))]
     pub(super) fn hold_quiet_watch(&self) {
         assert!(self.pool.sentinel.take(self.index, &self.pool.idle));
-        self.watch.ran_at.set(clock::now() - LINGER);
+        let long_ago = Look::take().moment.to_number().saturating_sub(nanos(LINGER));
+        self.watch.ran_at.set(Moment::from_number(long_ago));
     }
 
     /// Looks after the others if this worker holds the watch and it is time.
-    pub(super) fn watch(&self, now: Instant) {
-        let due = now.saturating_duration_since(self.watch.looked_at.get()) >= self.period();
+    pub(super) fn watch(&self, now: Look) {
+        let due = now.moment.nanos_since(self.watch.looked_at.get()) >= nanos(self.period());
         if due && self.pool.sentinel.is_held_by(self.index) {
             self.watch.cost.measure(self.tick.get());
             if self.look_after_others(now) {
-                self.watch.ran_at.set(now);
+                self.watch.ran_at.set(now.moment);
             }
         }
     }
@@ -214,15 +213,15 @@ impl Local {
     }
 
     /// The same from a worker that is busy, for when nobody is idle; now and then.
-    pub(super) fn watch_while_busy(&self, now: Instant) {
-        if now.saturating_duration_since(self.watch.looked_at.get()) >= PERIOD {
+    pub(super) fn watch_while_busy(&self, now: Look) {
+        if now.moment.nanos_since(self.watch.looked_at.get()) >= nanos(PERIOD) {
             self.look_after_others(now);
         }
     }
 
     /// Does in their stead what workers that are stuck do not get round to. True if anybody runs.
-    fn look_after_others(&self, now: Instant) -> bool {
-        self.watch.looked_at.set(now);
+    fn look_after_others(&self, now: Look) -> bool {
+        self.watch.looked_at.set(now.moment);
         let workers = self.pool.config.workers;
         let (mut running, mut stuck) = (false, false);
         for (index, remote) in self.pool.seats().iter().enumerate() {
@@ -239,9 +238,9 @@ impl Local {
             let former_tick = std::mem::replace(&mut self.watch.ticks.borrow_mut()[index], tick);
             let is_same_poll = tick == former_tick;
             let patience = if is_same_poll { STALE } else { STALE_WITH_PROGRESS };
-            if remote.since_turn(self.pool.started_at, now) >= patience {
+            if remote.since_turn(now.moment) >= patience {
                 stuck = true;
-                self.take_over(index, is_same_poll, now);
+                self.take_over(index, is_same_poll, now.instant);
             }
         }
         self.watch.stuck.set(stuck);
@@ -270,6 +269,11 @@ impl Local {
             self.remote().counters.takeovers.add(1);
         }
     }
+}
+
+/// A span as moments count it.
+const fn nanos(span: Duration) -> u64 {
+    span.as_nanos() as u64
 }
 
 const NOBODY: usize = 0;

@@ -1,6 +1,6 @@
 //! A worker's run loop.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::config::Hooks;
 use super::idle::Left;
@@ -9,7 +9,7 @@ use super::remote::Remote;
 use crossbeam_utils::CachePadded;
 
 use crate::executor::Runnable;
-use crate::primitive::clock;
+use crate::primitive::coarse::{Look, Moment};
 use crate::primitive::sync::atomic::Ordering;
 use crate::primitive::thread::yield_now;
 use crate::reactor::Reactor;
@@ -19,7 +19,7 @@ impl Local {
     /// Runs tasks until the pool is closed.
     pub(crate) fn run_worker(&self) {
         let queue_interval = self.pool.config.queue_interval;
-        self.begin(clock::now());
+        self.begin(Look::take().moment);
         while !self.pool.is_closed() {
             let tick = self.tick.get();
             // A difference, not a remainder: polls by hand-over are counted, too, and it may not come by here at each number.
@@ -100,24 +100,24 @@ impl Local {
     #[cold]
     pub(super) fn maintain(&self) {
         coop::lift();
-        let now = clock::now();
+        let now = Look::take();
         let remote = self.remote();
-        self.stopwatch.lap(now, self.tick.get(), remote);
+        self.stopwatch.lap(now.moment, self.tick.get(), remote);
         // With long polls, so many of them as the interval says would take too long.
         let affordable = LONGEST_WAIT_NS / remote.poll_ns.load(Ordering::Relaxed).max(1);
         self.polls_to_maintain.set(affordable.clamp(1, self.pool.config.event_interval));
         self.injector_due.set(affordable < self.pool.config.queue_interval);
         self.maintained.set(self.tick.get());
         if let Some(timers) = remote.timers() {
-            timers.process(now);
+            timers.process(now.instant);
         }
-        if remote.since_turn(self.pool.started_at, now) < super::TURN_GAP {
+        if remote.since_turn(now.moment) < super::TURN_GAP {
             return;
         }
         if let Some(reactor) = remote.reactor() {
             self.turn(reactor);
         }
-        remote.publish_turn(self.pool.started_at, now);
+        remote.publish_turn(now.moment);
         self.watch_while_busy(now);
     }
 
@@ -138,10 +138,10 @@ impl Local {
     }
 
     /// Starts a busy stretch.
-    fn begin(&self, now: Instant) {
+    fn begin(&self, now: Moment) {
         self.stopwatch.start(now, self.tick.get());
         self.maintained.set(self.tick.get());
-        self.remote().publish_turn(self.pool.started_at, now);
+        self.remote().publish_turn(now);
         self.fresh.set(true);
     }
 
@@ -149,9 +149,9 @@ impl Local {
     fn park(&self) {
         // Wakers and hooks of others are called outside any task.
         coop::lift();
-        let now = clock::now();
+        let now = Look::take();
         let remote = self.remote();
-        self.stopwatch.lap(now, self.tick.get(), remote);
+        self.stopwatch.lap(now.moment, self.tick.get(), remote);
         let rest = frame::rest();
         // 1 and 2: announce, fence.
         self.pool.idle.announce(self.index, self.searching.replace(false));
@@ -189,15 +189,15 @@ impl Local {
             remote.parker.finish();
         }
         self.leave_sleepers();
-        let now = clock::now();
-        self.begin(now);
-        self.pool.helper_came(remote, now);
+        let now = Look::take();
+        self.begin(now.moment);
+        self.pool.helper_came(remote, now.moment);
         if waited {
             let count = reactor.dispatch(&mut events);
             remote.counters.events.add(count as u64);
         }
         drop(events);
-        timers.process(now);
+        timers.process(now.instant);
         self.watch(now);
     }
 
