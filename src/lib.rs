@@ -55,6 +55,7 @@
 //! | [`join!`], [`try_join!`], [`select!`], [`future`] | several futures at once, in one task |
 //! | [`stream`] | streams, and waiting for whichever of many futures is done first |
 //! | [`stop`] | asking for work to stop, and being told |
+//! | [`env`] | what code runs with: its stop token, and values of its callers |
 //! | [`signal`] | ctrl-c and termination |
 //! | [`trace`] | what the tasks of a live runtime wait for |
 //! | [`strand`] | serial executors; empty so far |
@@ -84,7 +85,7 @@ pub use tress_net::http;
 pub use tress_net::signal;
 pub use tress_net::socket as net;
 pub use tress_runtime as runtime;
-pub use tress_runtime::{Builder, Handle, Runtime, frame, main, spawn, stop, task, test, time, trace};
+pub use tress_runtime::{Builder, Handle, Runtime, env, frame, main, spawn, stop, task, test, time, trace};
 pub use tress_strand as strand;
 
 pub mod future {

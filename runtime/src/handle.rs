@@ -10,7 +10,7 @@ use crate::executor::Reason;
 use crate::metrics::RuntimeMetrics;
 use crate::scheduler::PoolRef;
 use crate::task::{self, JoinHandle, Particulars, RawTask};
-use crate::{context, frame, scheduler};
+use crate::{context, env, frame, scheduler};
 
 /// A handle to a runtime: spawns tasks, from any thread.
 ///
@@ -88,12 +88,51 @@ where
     submit(pool, pool.executor(), future, name, Location::caller())
 }
 
+/// Spawns on an executor of a pool; the task inherits what a detached task has of the current environment.
+#[inline]
+fn submit<F>(
+    pool: &PoolRef,
+    executor: crate::executor::ExecutorRef,
+    future: F,
+    name: Option<&str>,
+    spawned_at: &'static Location<'static>,
+) -> JoinHandle<F::Output>
+where
+    F: Future + Send + 'static,
+    F::Output: Send + 'static,
+{
+    if env::is_empty() {
+        submit_as_it_is(pool, executor, future, name, spawned_at)
+    } else {
+        submit_in_env(pool, executor, future, name, spawned_at)
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn submit_in_env<F>(
+    pool: &PoolRef,
+    executor: crate::executor::ExecutorRef,
+    future: F,
+    name: Option<&str>,
+    spawned_at: &'static Location<'static>,
+) -> JoinHandle<F::Output>
+where
+    F: Future + Send + 'static,
+    F::Output: Send + 'static,
+{
+    match env::detached() {
+        Some(env) => submit_as_it_is(pool, executor, env.run(future), name, spawned_at),
+        None => submit_as_it_is(pool, executor, future, name, spawned_at),
+    }
+}
+
 #[inline]
 #[expect(
     unsafe_code,
     reason = "the new task's executor is kept by the pool's owner until the task has ended"
 )]
-fn submit<F>(
+fn submit_as_it_is<F>(
     pool: &PoolRef,
     executor: crate::executor::ExecutorRef,
     future: F,

@@ -11,7 +11,9 @@ use std::panic::Location;
 use std::task::{Context, Poll, ready};
 
 use crate::coop;
+use crate::env::{self, StopScope};
 use crate::primitive::coarse::{self, Moment};
+use crate::stop::{Raised, raise};
 use crate::trace::collector;
 
 /// One wait of one leaf operation.
@@ -91,8 +93,30 @@ impl Wait {
     ///
     /// `attempt` returns `Pending` only after it has registered the waker of its context. It is not called when the
     /// task's budget is spent; the task is then woken and `Pending` returned.
+    ///
+    /// Nor is it called when the stop token of the [environment](crate::env) has been requested to stop: then whoever awaits the operation is
+    /// stopped, as by [`stopped`](crate::stop::stopped). An operation that waits when that happens is polled again. So what an attempt has
+    /// moved is always reported, and one that comes after the stop moves nothing. (Where the result of that poll is ready nevertheless, since
+    /// something else has won, nothing has happened; but if it ends pending, the stop holds, even if the operation has been dropped.)
     #[inline]
     pub fn poll<T>(
+        &mut self,
+        cx: &mut Context<'_>,
+        attempt: impl FnOnce(&mut Context<'_>) -> Poll<T>,
+    ) -> Poll<T> {
+        if env::stop_scope(StopScope::is_stop_requested) == Some(true) {
+            return self.stop();
+        }
+        let poll = self.poll_shielded(cx, attempt);
+        if poll.is_pending() {
+            env::stop_scope(|stop| stop.note(cx.waker()));
+        }
+        poll
+    }
+
+    /// The same for an operation that goes on when its environment's [token](crate::env) asks it to stop.
+    #[inline]
+    pub fn poll_shielded<T>(
         &mut self,
         cx: &mut Context<'_>,
         attempt: impl FnOnce(&mut Context<'_>) -> Poll<T>,
@@ -112,6 +136,14 @@ impl Wait {
                 Poll::Pending
             }
         }
+    }
+
+    /// The operation is not to go on: whoever awaits it is stopped.
+    #[cold]
+    fn stop<T>(&mut self) -> Poll<T> {
+        collector::found(self.what, self.location, self.since);
+        raise(Raised::FIRMLY);
+        Poll::Pending
     }
 
     /// What is waited for.

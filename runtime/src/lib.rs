@@ -12,6 +12,7 @@ mod builder;
 mod containment;
 mod context;
 mod coop;
+pub mod env;
 mod error;
 mod executor;
 pub mod frame;

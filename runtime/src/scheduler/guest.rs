@@ -8,6 +8,7 @@ use std::thread;
 use super::guest_root::{Driven, RootHandle};
 use super::local::Local;
 use super::pool::PoolRef;
+use crate::env::{self, Env};
 use crate::executor::Runnable;
 use crate::frame::AllocatorRef;
 use crate::primitive::coarse::Look;
@@ -16,7 +17,20 @@ use crate::primitive::sync::atomic::Ordering;
 use crate::{context, coop, frame};
 
 /// Drives a future on the calling thread, and runs tasks of the pool while it waits.
+///
+/// The future inherits what a detached task does of the environment of whoever calls; tasks that run here have their own.
 pub(crate) fn block_on<F: Future>(pool: &PoolRef, future: F) -> F::Output {
+    if env::is_empty() {
+        return drive(pool, future);
+    }
+    let inherited = env::detached();
+    env::within(&Env::empty(), || match inherited {
+        None => drive(pool, future),
+        Some(env) => drive(pool, env.run(future)),
+    })
+}
+
+fn drive<F: Future>(pool: &PoolRef, future: F) -> F::Output {
     let root = RootHandle::new();
     // Tasks that run here have windows of their own; the future has the one that is open now, or the runtime's.
     let frames = frame::open_window().or_else(|| pool.hooks.frames.clone());

@@ -117,6 +117,7 @@ impl<'a, F: Future> Driven<'a, F> {
         let _ = tree::run(&current, woken, &mut || {
             // SAFETY: it lies where it is until it is dropped.
             output = unsafe { Pin::new_unchecked(&mut *this.future) }.poll(&mut cx);
+            assert!(!(output.is_pending() && current.take_stop()), "{STOPPED}");
             output.is_ready()
         });
         output
@@ -129,6 +130,8 @@ impl<'a, F: Future> Driven<'a, F> {
         Current::new(self.root.as_root(), start..start + size_of::<F>(), tree)
     }
 }
+
+const STOPPED: &str = "the future of `block_on` has been stopped, and there is nobody who could be told: wrap it in `stop::outcome`";
 
 impl<F: Future> Drop for Driven<'_, F> {
     /// Drops the frames below the future, then the future.

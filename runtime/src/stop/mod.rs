@@ -44,19 +44,28 @@
 mod protocol {}
 
 mod callback;
+mod error;
 mod guard;
 mod list;
+mod outcome;
+mod raise;
 mod requested;
 mod shared;
 mod source;
 mod state;
+mod stopped;
 mod token;
 
 #[cfg(all(test, tress_loom))]
 mod model;
 
 pub use self::callback::StopCallback;
+pub use self::error::StoppedAfter;
 pub use self::guard::StopGuard;
+pub use self::outcome::{CatchStop, Outcome, outcome, stopped_as_error, stopped_as_option};
 pub use self::requested::StopRequested;
 pub use self::source::StopSource;
+pub use self::stopped::{Stopped, stopped};
 pub use self::token::StopToken;
+
+pub(crate) use self::raise::{Raised, StopSignal, raise};

@@ -75,7 +75,8 @@ impl Future for StopRequested {
         let is_registered = unsafe { &mut (*this).is_registered };
         // SAFETY: as above.
         let wait = unsafe { &mut (*this).wait };
-        wait.poll(cx, |cx| {
+        // Not stopped by what it waits for.
+        wait.poll_shielded(cx, |cx| {
             // Nobody can request it.
             let Some(stop) = token.stop() else { return Poll::Pending };
             if stop.is_stopped() {

@@ -24,7 +24,6 @@ pub struct JoinError {
 enum Kind {
     Panicked(Payload),
     Aborted,
-    #[expect(dead_code, reason = "made by stop tokens")]
     Stopped,
     Refused,
 }
@@ -44,6 +43,10 @@ impl JoinError {
 
     pub(crate) fn aborted(id: Id) -> Self {
         Self { id, kind: Kind::Aborted }
+    }
+
+    pub(crate) fn stopped(id: Id) -> Self {
+        Self { id, kind: Kind::Stopped }
     }
 
     pub(crate) fn refused(id: Id) -> Self {
@@ -68,7 +71,7 @@ impl JoinError {
         matches!(self.kind, Kind::Aborted)
     }
 
-    /// Whether the task's stop token stopped it. Stop tokens are still to come: so far it is never so.
+    /// Whether the task was stopped: by [`stopped`](crate::stop::stopped), or by the token of its [environment](crate::env).
     #[must_use]
     pub fn is_stopped(&self) -> bool {
         matches!(self.kind, Kind::Stopped)

@@ -21,6 +21,7 @@ use crate::containment::{contain_panic, discard_payload};
 use crate::executor::{Header, Reason, Transfer};
 use crate::frame::{self, Origin};
 use crate::primitive::clock;
+use crate::stop::StopSignal;
 use crate::tree::{self, Current, Entered, Ran};
 
 /// What a panic carries.
@@ -144,6 +145,9 @@ unsafe fn run_tree<F: Future>(task: RawTask, polled: Polled) -> Option<Transfer>
     let mut poll_root = || {
         // SAFETY: the caller runs the task, whose future is not ready yet.
         output = unsafe { poll::<F>(task) };
+        if output.is_pending() && current.take_stop() {
+            output = Poll::Ready(Err(Box::new(StopSignal)));
+        }
         output.is_ready()
     };
     let ran = if polled.is_special() {
@@ -211,7 +215,7 @@ unsafe fn complete<F: Future>(task: RawTask, entered: Entered<'_>, value: F::Out
         // The value is lost, and its drop is as foreign as the future's.
         contain_panic(|| drop(value));
         // SAFETY: as above.
-        return unsafe { fail::<F>(task, entered, payload) };
+        return unsafe { fail::<F>(task, entered, JoinError::panicked(task.id(), payload)) };
     }
     // SAFETY: as above; the stage is empty.
     unsafe { store::<F>(task, Ok(value)) };
@@ -219,7 +223,7 @@ unsafe fn complete<F: Future>(task: RawTask, entered: Entered<'_>, value: F::Out
     unsafe { finish::<F>(task, Some(entered)) }
 }
 
-/// Drops the future, which has panicked, and completes the task.
+/// Drops the future, which has panicked or been stopped, and completes the task.
 #[cold]
 unsafe fn complete_panicked<F: Future>(
     task: RawTask,
@@ -227,10 +231,19 @@ unsafe fn complete_panicked<F: Future>(
     payload: Payload,
 ) -> Option<Transfer> {
     // SAFETY: the caller runs the task.
-    let first = unsafe { end::<F>(task, &entered.current(), Some(payload)) };
-    let payload = first.expect("the first payload is kept");
+    let first = match payload.downcast::<StopSignal>() {
+        // A panic of a drop says more than the stop.
+        // SAFETY: as above.
+        Ok(_) => unsafe { end::<F>(task, &entered.current(), None) },
+        // SAFETY: as above.
+        Err(payload) => unsafe { end::<F>(task, &entered.current(), Some(payload)) },
+    };
+    let error = match first {
+        None => JoinError::stopped(task.id()),
+        Some(payload) => JoinError::panicked(task.id(), payload),
+    };
     // SAFETY: as above.
-    unsafe { fail::<F>(task, entered, payload) }
+    unsafe { fail::<F>(task, entered, error) }
 }
 
 /// Drops the frames below the task, leaf first, and then its own future. Returns the first panic: the one that came before, or one of these
@@ -246,11 +259,11 @@ unsafe fn end<F: Future>(task: RawTask, current: &Current, before: Option<Payloa
     first
 }
 
-/// Completes a task that has panicked, and whose future is gone.
+/// Completes a task that has no output, and whose future is gone.
 #[cold]
-unsafe fn fail<F: Future>(task: RawTask, entered: Entered<'_>, payload: Payload) -> Option<Transfer> {
+unsafe fn fail<F: Future>(task: RawTask, entered: Entered<'_>, error: JoinError) -> Option<Transfer> {
     // SAFETY: the caller runs the task; the stage is empty.
-    unsafe { store::<F>(task, Err(JoinError::panicked(task.id(), payload))) };
+    unsafe { store::<F>(task, Err(error)) };
     // SAFETY: as above.
     unsafe { finish::<F>(task, Some(entered)) }
 }

@@ -46,6 +46,7 @@ impl<F: Future> FrameCell<F> {
         poll_stored: Self::poll_stored,
         take: Self::take,
         drop_future: Self::drop_future,
+        store_failure: Self::store_failure,
         drop_output: Self::drop_output,
         layout: Self::LAYOUT,
         future_name: std::any::type_name::<F>,
@@ -200,6 +201,14 @@ impl<F: Future> FrameCell<F> {
     unsafe fn drop_future(frame: RawFrame) {
         // SAFETY: the caller's promise.
         unsafe { std::ptr::drop_in_place(Self::future(frame)) }
+    }
+
+    /// # Safety
+    ///
+    /// The frame is empty, and the caller's.
+    unsafe fn store_failure(frame: RawFrame, payload: Payload) {
+        // SAFETY: the place is empty, and fits an output.
+        unsafe { Self::output(frame).write(Err(payload)) }
     }
 
     /// # Safety

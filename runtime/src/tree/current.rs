@@ -15,6 +15,7 @@ use super::ready::Chain;
 use super::root::RootRef;
 use super::{Tree, island};
 use crate::primitive::thread::thread_local;
+use crate::stop::Raised;
 use crate::task::Id;
 
 thread_local! {
@@ -40,6 +41,8 @@ pub(crate) struct Current {
     room_bytes: Cell<usize>,
     /// Frames that are part of the tree but have yet to be polled for the first time.
     fresh: Cell<Chain>,
+    /// The stop that has been raised by the root's own future in the poll that is being made.
+    raised: Cell<Raised>,
     /// The run that this one is nested in.
     outer: Cell<*const Current>,
     _pinned: PhantomPinned,
@@ -67,6 +70,7 @@ impl Current {
             frame: Cell::new(None),
             room_bytes: Cell::new(INLINE_STACK_BYTES),
             fresh: Cell::new(Chain::EMPTY),
+            raised: Cell::new(Raised::NOT),
             outer: Cell::new(ptr::null()),
             _pinned: PhantomPinned,
         }
@@ -156,6 +160,16 @@ impl Current {
         Nested { current: self, frame: self.frame.replace(Some(frame)) }
     }
 
+    /// Whether the root's own future has been stopped in the poll that has just ended pending.
+    #[inline]
+    pub(crate) fn take_stop(&self) -> bool {
+        let raised = self.raised.get();
+        raised.is_raised() && {
+            self.raised.set(Raised::NOT);
+            raised.holds(ptr::from_ref(self).addr())
+        }
+    }
+
     /// Keeps a frame that is queued and has never been polled for later in this run.
     pub(super) fn push_fresh(&self, frame: RawFrame) {
         let mut fresh = self.fresh.replace(Chain::EMPTY);
@@ -228,6 +242,38 @@ pub(super) fn with_current<R>(f: impl FnOnce(Option<&Current>) -> R) -> R {
     let current = CURRENT.try_with(Cell::get).unwrap_or(ptr::null());
     // SAFETY: null, or set by `enter`, whose guard resets it before the run ends; `f` cannot keep the borrow.
     f(unsafe { current.as_ref() })
+}
+
+/// What is being polled on this thread, as far as trees know: the innermost run, and the frame in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Place {
+    current: usize,
+    frame: usize,
+}
+
+/// What is being polled on this thread.
+pub(crate) fn place() -> Place {
+    with_current(|current| Place {
+        current: current.map_or(0, |current| ptr::from_ref(current).addr()),
+        frame: current.and_then(Current::frame).map_or(0, |frame| frame.as_ptr().addr()),
+    })
+}
+
+/// Raises a stop in what is being polled on this thread; returns its address, `None` if that is nothing.
+pub(crate) fn raise(how: Raised) -> Option<usize> {
+    with_current(|current| {
+        let current = current?;
+        match current.frame() {
+            Some(frame) => {
+                frame.raise(how);
+                Some(frame.as_ptr().addr())
+            }
+            None => {
+                current.raised.set(current.raised.get().and(how));
+                Some(ptr::from_ref(current).addr())
+            }
+        }
+    })
 }
 
 /// Whether this thread runs the tree, be it in an outer run: then it alone touches it.

@@ -17,6 +17,7 @@ use super::{island, teardown};
 use crate::containment::discard_payload;
 use crate::coop;
 use crate::frame::{self, AllocError, Origin};
+use crate::stop::{Raised, raise};
 use crate::trace::collector;
 
 /// What both handles are made of.
@@ -78,7 +79,7 @@ impl<T> Handle<T> {
                 }
                 Phase::Island => return self.poll_island(frame, Location::caller(), cx),
                 Phase::Rooted => return self.poll_rooted(frame, cx),
-                Phase::Done => return Poll::Ready(self.take(frame)),
+                Phase::Done => return self.poll_done(frame),
                 Phase::Empty | Phase::PoisonedRooted | Phase::PoisonedIsland => {}
             }
         }
@@ -143,12 +144,37 @@ impl<T> Handle<T> {
                 }
                 return poll;
             }
+            if frame.take_stop() {
+                return self.stop(frame);
+            }
         } else {
             frame.header().state.transition_to_queued_unseen();
             current.push_fresh(frame);
         }
         frame.link(frame.tree(), coop::is_unconstrained());
         poll
+    }
+
+    /// The future has been stopped in its first poll.
+    #[cold]
+    #[inline(never)]
+    #[track_caller]
+    fn stop(&mut self, frame: RawFrame) -> Poll<T> {
+        frame.set_polling(false);
+        teardown::stop(frame);
+        self.poll_done(frame)
+    }
+
+    /// The output is there, or what takes its place.
+    #[inline(always)]
+    #[track_caller]
+    fn poll_done(&mut self, frame: RawFrame) -> Poll<T> {
+        if frame.status().is_stopped() {
+            // So is who awaits it, each time it asks.
+            raise(Raised::FIRMLY);
+            return Poll::Pending;
+        }
+        Poll::Ready(self.take(frame))
     }
 
     /// Polls the frame exactly as a boxed future is polled.

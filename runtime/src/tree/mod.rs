@@ -29,7 +29,9 @@ mod waker;
 pub use self::lazy::{Lazy, LocalLazy, lazy, lazy_borrowed, lazy_local, lazy_local_borrowed, try_lazy};
 pub use self::shared::SharedLazy;
 
-pub(crate) use self::current::{Current, Entered, backtrace, current_id, is_on_stack, is_traced};
+pub(crate) use self::current::{
+    Current, Entered, Place, backtrace, current_id, is_on_stack, is_traced, place, raise,
+};
 pub(crate) use self::root::{RootRef, RootVtable};
 pub(crate) use self::run::{Ran, end, run};
 pub(crate) use self::teardown::keep_first;

@@ -12,8 +12,11 @@ use super::owned::{Owned, Unset};
 use super::ready::Pushed;
 use super::state::{Freed, State, ToNotified, ToReleased};
 use super::status::{Bounds, Phase, Status};
+use super::teardown;
 use super::waker::WakerRef;
+use crate::env::{Entered, Recorded};
 use crate::frame::{self, EnterAllocator, Maker};
+use crate::stop::Raised;
 use crate::trace::collector;
 
 /// What every frame begins with; the future, later its output, follows.
@@ -44,6 +47,8 @@ pub(super) struct FrameHeader {
     next_sibling: Unset<Option<RawFrame>>,
     /// Set when the frame becomes part of a tree: the line that awaits it.
     awaited_at: Unset<&'static Location<'static>>,
+    /// Set when the frame is linked, if there is one: the environment that it was first polled in.
+    env: Unset<Recorded>,
 }
 
 /// What can be done with a frame whose future's type is not known.
@@ -57,6 +62,8 @@ pub(super) struct FrameVtable {
     pub(super) take: unsafe fn(RawFrame, NonNull<()>),
     /// Drops the future in place.
     pub(super) drop_future: unsafe fn(RawFrame),
+    /// Puts what a panic left behind, or a stop, where the output would be, into the empty place.
+    pub(super) store_failure: unsafe fn(RawFrame, Payload),
     /// Drops the stored output in place.
     pub(super) drop_output: unsafe fn(RawFrame),
     /// The frame's layout.
@@ -134,6 +141,8 @@ impl FrameHeader {
         unsafe { (&raw mut (*place).next_sibling).write(Unset::new()) };
         // SAFETY: as above.
         unsafe { (&raw mut (*place).awaited_at).write(Unset::new()) };
+        // SAFETY: as above.
+        unsafe { (&raw mut (*place).env).write(Unset::new()) };
     }
 }
 
@@ -254,8 +263,12 @@ impl RawFrame {
         let header = self.header();
         let status = header.status.get();
         debug_assert!(!status.is_linked());
+        let env = Recorded::current();
+        if let Some(env) = env {
+            header.env.set(env);
+        }
         let status = status.with_polling(false).with_linked(true).with_unconstrained(is_unconstrained);
-        header.status.set(status);
+        header.status.set(status.with_env(env.is_some()));
         let list = self.siblings(tree);
         let next = list.get();
         header.next_sibling.set(next);
@@ -336,12 +349,56 @@ impl RawFrame {
     fn free(self, freed: Freed) {
         // The reference to the root keeps the tree until it is released.
         let root = freed.holds_root.then(|| self.tree().root);
-        let (layout, origin) = (self.vtable().layout, self.status().origin());
+        let (layout, status) = (self.vtable().layout, self.status());
+        let origin = status.origin();
+        if status.has_env() {
+            self.release_env();
+        }
         self.retire();
         // SAFETY: the last reference is gone; the frame was allocated with this layout and kind, by this maker.
         unsafe { frame::free_from(self.0.cast(), layout, frame::Kind::Raw, origin) };
         if let Some(root) = root {
             root.release();
+        }
+    }
+
+    #[cold]
+    fn release_env(self) {
+        // SAFETY: the status said that it was set.
+        let env = unsafe { self.header().env.get() };
+        // SAFETY: the last reference to the frame is gone, and the environment goes with it.
+        unsafe { env.release() };
+    }
+
+    /// Has this thread run with the frame's environment, if it has one.
+    ///
+    /// # Safety
+    ///
+    /// The guard is dropped before the frame is freed, on this thread, and before any that was made earlier.
+    #[inline(always)]
+    pub(super) unsafe fn enter_env<'a>(self) -> Option<Entered<'a>> {
+        if !self.status().has_env() {
+            return None;
+        }
+        // SAFETY: the status says that it was set.
+        let env = unsafe { self.header().env.get() };
+        // SAFETY: the caller's promise: the frame holds it.
+        Some(unsafe { env.enter() })
+    }
+
+    /// Raises a stop in the poll of the frame that is being made.
+    pub(super) fn raise(self, how: Raised) {
+        let status = self.status();
+        self.header().status.set(status.with_raised(status.raised().and(how)));
+    }
+
+    /// Whether the frame has been stopped in the poll that has just ended pending.
+    #[inline(always)]
+    pub(super) fn take_stop(self) -> bool {
+        let status = self.status();
+        status.raised().is_raised() && {
+            self.header().status.set(status.with_raised(Raised::NOT));
+            status.raised().holds(self.as_ptr().addr())
         }
     }
 
@@ -444,10 +501,16 @@ impl RawFrame {
         let mut cx = Context::from_waker(&waker);
         // SAFETY: the frame is held by whoever has it polled; the guard is dropped at the end of this function.
         let _window = unsafe { self.enter_maker() };
+        // SAFETY: as above.
+        let _env = unsafe { self.enter_env() };
         self.set_polling(true);
         // SAFETY: the caller runs the tree, and the frame's phase says that the future is there.
         let done = unsafe { (self.vtable().poll_stored)(self, &mut cx) };
         self.set_polling(false);
+        if !done && self.take_stop() {
+            teardown::stop(self);
+            return true;
+        }
         done
     }
 

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use crate::frame::Origin;
+use crate::stop::Raised;
 
 /// Phase, bounds and flags of a frame: plain data of whoever runs the tree, or has the frame alone.
 ///
@@ -133,6 +134,37 @@ impl Status {
         self.with(UNCONSTRAINED, is_unconstrained)
     }
 
+    /// The stop that has been raised in the poll that is being made.
+    #[inline(always)]
+    pub(super) const fn raised(self) -> Raised {
+        Raised::from_bits((self.0 >> RAISED_SHIFT) as u8 & RAISED_MASK)
+    }
+
+    #[inline(always)]
+    pub(super) const fn with_raised(self, raised: Raised) -> Self {
+        Self((self.0 & !((RAISED_MASK as u32) << RAISED_SHIFT)) | ((raised.bits() as u32) << RAISED_SHIFT))
+    }
+
+    /// Whether what lies in the output's place says that the future has been stopped.
+    pub(super) const fn is_stopped(self) -> bool {
+        self.0 & STOPPED != 0
+    }
+
+    pub(super) const fn with_stopped(self) -> Self {
+        self.with(STOPPED, true)
+    }
+
+    /// Whether the frame keeps an environment.
+    #[inline(always)]
+    pub(super) const fn has_env(self) -> bool {
+        self.0 & ENV != 0
+    }
+
+    #[inline(always)]
+    pub(super) const fn with_env(self, has_env: bool) -> Self {
+        self.with(ENV, has_env)
+    }
+
     #[inline(always)]
     const fn with(self, bit: u32, is_set: bool) -> Self {
         Self(if is_set { self.0 | bit } else { self.0 & !bit })
@@ -148,6 +180,9 @@ impl fmt::Debug for Status {
             .field("is_linked", &self.is_linked())
             .field("is_unconstrained", &self.is_unconstrained())
             .field("origin", &self.origin())
+            .field("raised", &self.raised())
+            .field("is_stopped", &self.is_stopped())
+            .field("has_env", &self.has_env())
             .finish()
     }
 }
@@ -159,3 +194,7 @@ const POLLING: u32 = 1 << 16;
 const LINKED: u32 = 1 << 17;
 const UNCONSTRAINED: u32 = 1 << 18;
 const FOREIGN: u32 = 1 << 19;
+const STOPPED: u32 = 1 << 20;
+const ENV: u32 = 1 << 21;
+const RAISED_SHIFT: u32 = 24;
+const RAISED_MASK: u8 = 0b11;

@@ -7,6 +7,7 @@ use super::owned::Owned;
 use super::raw::{Payload, RawFrame};
 use super::status::Phase;
 use crate::containment::discard_payload;
+use crate::stop::StopSignal;
 
 /// Drops the future or the output of a rooted frame, after those of all frames below it: leaf first, each child before
 /// its parent. The handles below find their frames empty. The frame itself stays in its parent's list.
@@ -41,6 +42,22 @@ pub(super) fn tear_down_all(children: &Owned<Option<RawFrame>>) -> Option<Payloa
     first
 }
 
+/// Ends a frame whose future has been stopped: drops the frames below it, then the future, and says so where the output would be.
+///
+/// By whoever runs the tree, after a poll that was pending. If a drop panics, that is what came of the frame.
+#[cold]
+pub(super) fn stop(frame: RawFrame) {
+    let panic = tear_down(frame);
+    let status = frame.status();
+    let (payload, status) = match panic {
+        Some(payload) => (payload, status),
+        None => (Box::new(StopSignal) as Payload, status.with_stopped()),
+    };
+    // SAFETY: the frame is empty.
+    unsafe { (frame.vtable().store_failure)(frame, payload) };
+    frame.header().status.set(status.with_phase(Phase::Done));
+}
+
 /// Takes a frame out of its parent's list, and releases the reference of a handle that was dropped where that could not be
 /// done. By whoever runs the tree, or has the parent's handle.
 ///
@@ -66,6 +83,8 @@ fn empty(frame: RawFrame) -> Option<Payload> {
         Phase::Fresh | Phase::Island | Phase::PoisonedIsland | Phase::Empty => return None,
     };
     frame.set_phase(Phase::Empty);
+    // SAFETY: the guard is dropped at the end of this function.
+    let _env = unsafe { frame.enter_env() };
     // SAFETY: the phase said that the future, or the output, is there, and it does not any more.
     catch_unwind(AssertUnwindSafe(|| unsafe { drop(frame) })).err()
 }

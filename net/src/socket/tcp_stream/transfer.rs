@@ -10,6 +10,7 @@ use std::task::{Context, Poll};
 use socket2::SockRef;
 use tress_runtime::leaf::Wait;
 use tress_runtime::reactor::Direction;
+use tress_runtime::stop::{self, Outcome, StoppedAfter};
 
 use super::TcpStream;
 
@@ -85,7 +86,8 @@ impl TcpStream {
     ///
     /// # Errors
     ///
-    /// Those of recv(2), and `UnexpectedEof` if the peer sends no more before the buffer is full.
+    /// Those of recv(2), `UnexpectedEof` if the peer sends no more before the buffer is full, and one that holds a
+    /// [`StoppedAfter`] if it is stopped when the buffer is filled in part.
     ///
     /// # Cancel safety
     ///
@@ -113,7 +115,8 @@ impl TcpStream {
         async move {
             let mut filled = 0;
             while filled < buf.len() {
-                match self.read_at(caller, &mut buf[filled..]).await {
+                let read = self.read_at(caller, &mut buf[filled..]);
+                match or_stopped_after(filled, read).await {
                     Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
                     Ok(read) => filled += read,
                     Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -231,7 +234,7 @@ impl TcpStream {
     ///
     /// # Errors
     ///
-    /// Those of send(2).
+    /// Those of send(2), and one that holds a [`StoppedAfter`] if it is stopped when a part has been written.
     ///
     /// # Cancel safety
     ///
@@ -257,7 +260,8 @@ impl TcpStream {
         async move {
             let mut written = 0;
             while written < buf.len() {
-                match self.write_at(caller, &buf[written..]).await {
+                let write = self.write_at(caller, &buf[written..]);
+                match or_stopped_after(written, write).await {
                     Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
                     Ok(count) => written += count,
                     Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -266,6 +270,17 @@ impl TcpStream {
             }
             Ok(())
         }
+    }
+}
+
+/// Awaits a step of an operation that has moved so many bytes: if it is stopped, they are reported.
+async fn or_stopped_after(moved: usize, step: impl Future<Output = io::Result<usize>>) -> io::Result<usize> {
+    if moved == 0 {
+        return step.await;
+    }
+    match stop::outcome(step).await {
+        Outcome::Value(result) => result,
+        Outcome::Stopped => Err(StoppedAfter::bytes(moved).into()),
     }
 }
 

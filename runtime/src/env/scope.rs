@@ -1,0 +1,217 @@
+//! Running a future with another environment.
+
+use std::any::{Any, TypeId};
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use pin_project_lite::pin_project;
+
+use super::current::within;
+use super::node::{Env, Node, Value};
+use super::waiting::StopScope;
+use crate::primitive::sync::PlainArc;
+use crate::stop::{StopCallback, StopToken};
+
+/// Begins an environment that differs from the current one in what is said next; see [`Scope`].
+///
+/// # Examples
+///
+/// See the [module](super).
+pub fn scope() -> Scope {
+    Scope { base: None, stop: None, values: Vec::new() }
+}
+
+/// Runs a future that nothing stops, whatever stops whoever awaits it.
+///
+/// # Cancel safety
+///
+/// As that of the future inside: it can still be dropped.
+///
+/// # Examples
+///
+/// A farewell that is said also when the task has been asked to stop:
+///
+/// ```
+/// use std::time::Duration;
+/// use tress::{Runtime, env, stop::StopSource, time};
+///
+/// let runtime = Runtime::new()?;
+/// let source = StopSource::new();
+/// source.request_stop();
+/// runtime.block_on(env::scope().stop(source.token()).run(async {
+///     env::shield(time::sleep(Duration::from_millis(1))).await;
+/// }));
+/// # Ok::<(), std::io::Error>(())
+/// ```
+pub fn shield<F: Future>(future: F) -> Scoped<F> {
+    scope().stop(StopToken::never()).run(future)
+}
+
+/// What an environment differs in; [`run`](Self::run) says for which future.
+///
+/// # Examples
+///
+/// ```
+/// use tress::{Runtime, env, stop::{self, Outcome, StopSource}, time};
+/// use std::time::Duration;
+///
+/// let runtime = Runtime::new()?;
+/// let source = StopSource::new();
+/// let nap = env::scope().stop(source.token()).value(7_u32).run(async {
+///     assert_eq!(env::value(), Some(7_u32));
+///     time::sleep(Duration::from_secs(60)).await;
+/// });
+/// let task = runtime.spawn(stop::outcome(nap));
+/// source.request_stop();
+/// assert_eq!(runtime.block_on(task).unwrap(), Outcome::Stopped);
+/// # Ok::<(), std::io::Error>(())
+/// ```
+#[must_use = "a scope does nothing until a future is run in it"]
+pub struct Scope {
+    /// What it differs from; `None` is whatever is current when the future is first polled.
+    base: Option<Env>,
+    stop: Option<StopToken>,
+    /// The nearest last.
+    values: Vec<(TypeId, Box<dyn Any + Send + Sync>)>,
+}
+
+impl Scope {
+    /// The same, on top of a given environment.
+    pub(super) fn on(base: Env) -> Self {
+        Self { base: Some(base), ..scope() }
+    }
+
+    /// What stops the future, instead of what stops whoever awaits it.
+    ///
+    /// To be stopped by both, give it the token of a source that is [linked](crate::stop::StopSource::linked_to) to the outer token.
+    pub fn stop(self, token: StopToken) -> Self {
+        Self { stop: Some(token), ..self }
+    }
+
+    /// A value, in front of others of its type.
+    pub fn value<T: Send + Sync + 'static>(mut self, value: T) -> Self {
+        self.values.push((TypeId::of::<T>(), Box::new(value)));
+        self
+    }
+
+    /// Runs a future with this environment.
+    ///
+    /// # Cancel safety
+    ///
+    /// As that of the future inside, which is dropped with this environment, too.
+    ///
+    /// # Panics
+    ///
+    /// If the future does; and when it is polled after it has completed.
+    pub fn run<F: Future>(self, future: F) -> Scoped<F> {
+        Scoped { stage: Stage::Fresh { scope: self }, callback: None, future: Some(future) }
+    }
+
+    /// The environment, on top of the current one.
+    fn begin(self) -> Begun {
+        let base = self.base.unwrap_or_else(super::current);
+        let is_own_stop = self.stop.is_some();
+        let stop = match self.stop {
+            None => base.stop().cloned(),
+            Some(token) if token.is_stop_possible() => Some(PlainArc::new(StopScope::new(token))),
+            Some(_) => None,
+        };
+        let values = base.0.as_ref().and_then(|node| node.values.clone());
+        let values = self.values.into_iter().fold(values, |outer, value| Some(Value::on(outer, value)));
+        let own_stop = stop.clone().filter(|_| is_own_stop);
+        Begun { env: Node::wrap(stop, values), own_stop }
+    }
+}
+
+impl fmt::Debug for Scope {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Scope")
+            .field("stop", &self.stop)
+            .field("values", &self.values.len())
+            .finish_non_exhaustive()
+    }
+}
+
+#[derive(Debug)]
+enum Stage {
+    /// The future was never polled.
+    Fresh {
+        scope: Scope,
+    },
+    Begun(Begun),
+    /// What stands here while a panic of somebody's destructor unwinds.
+    Lost,
+}
+
+#[derive(Debug)]
+struct Begun {
+    env: Env,
+    /// The stop scope that this environment does not share with the one around it.
+    own_stop: Option<PlainArc<StopScope>>,
+}
+
+impl Drop for Begun {
+    fn drop(&mut self) {
+        if let Some(stop) = &self.own_stop {
+            stop.close();
+        }
+    }
+}
+
+pin_project! {
+    /// The future of [`Scope::run`].
+    #[must_use = "futures do nothing unless awaited"]
+    pub struct Scoped<F> {
+        stage: Stage,
+        #[pin]
+        callback: Option<StopCallback<Box<dyn FnOnce() + Send>>>,
+        #[pin]
+        future: Option<F>,
+    }
+
+    impl<F> PinnedDrop for Scoped<F> {
+        fn drop(this: Pin<&mut Self>) {
+            let mut this = this.project();
+            if let Stage::Begun(begun) = this.stage {
+                within(&begun.env, || this.future.set(None));
+            }
+        }
+    }
+}
+
+impl<F: Future> Future for Scoped<F> {
+    type Output = F::Output;
+
+    #[track_caller]
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
+        let mut this = self.project();
+        if let Stage::Fresh { .. } = this.stage {
+            let Stage::Fresh { scope } = std::mem::replace(this.stage, Stage::Lost) else { unreachable!() };
+            let begun = scope.begin();
+            if let Some(stop) = begun.own_stop.clone() {
+                this.callback.set(Some(StopCallback::new(Box::new(move || stop.wake_all()))));
+                let token = begun.env.stop_token();
+                this.callback.as_mut().as_pin_mut().expect("it was set just now").register(&token);
+            }
+            *this.stage = Stage::Begun(begun);
+        }
+        let Stage::Begun(begun) = this.stage else { panic!("a scope was polled after a panic") };
+        let mut future = this.future;
+        within(&begun.env, || {
+            let inner = future.as_mut().as_pin_mut().expect("a scope was polled after it had completed");
+            let poll = inner.poll(cx);
+            if poll.is_ready() {
+                future.set(None);
+            }
+            poll
+        })
+    }
+}
+
+impl<F> fmt::Debug for Scoped<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Scoped").field("stage", &self.stage).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,251 @@
+//! Who is stopped by a token: operations that wait, and how they learn of it.
+
+use std::collections::{HashMap, HashSet};
+use std::fmt;
+use std::task::Waker;
+
+use crate::containment::contain_panic;
+use crate::primitive::sync::Mutex;
+use crate::stop::StopToken;
+
+/// Everything that runs with one stop token because of one [`scope`](super::scope()).
+///
+/// The scope is registered with its token once; operations that wait leave their wakers here instead, which no other scope's operations do.
+/// So what a server-wide stop costs a connection is one registration, and what waits in it takes no lock that it shares with others.
+pub(crate) struct StopScope {
+    token: StopToken,
+    noted: Mutex<Noted>,
+}
+
+/// The wakers of those who wait.
+///
+/// A waker cannot tell whether it is still good for anything. So now and then everybody is woken: whoever still waits comes back, and what
+/// does not come back is gone. The number of wakers is so bounded by twice that of those who wait.
+#[derive(Default)]
+struct Noted {
+    /// The stop has been requested, or nobody is left who could be stopped.
+    closed: bool,
+    /// The last waker that was noted: most scopes have no other.
+    last: Option<Waker>,
+    others: HashMap<Key, Waker>,
+    /// Those that were woken when there were too many, and have not come back.
+    roused: HashSet<Key>,
+    /// How many have come back.
+    returned: usize,
+    /// How many there may be; 0 stands for the least.
+    limit: usize,
+}
+
+/// What tells one waker from another.
+type Key = (usize, usize);
+
+impl StopScope {
+    pub(super) fn new(token: StopToken) -> Self {
+        Self { token, noted: Mutex::new(Noted::default()) }
+    }
+
+    #[inline]
+    pub(crate) fn token(&self) -> &StopToken {
+        &self.token
+    }
+
+    #[inline]
+    pub(crate) fn is_stop_requested(&self) -> bool {
+        self.token.is_stop_requested()
+    }
+
+    /// Has `waker` woken when the stop is requested; at once, if it has been.
+    ///
+    /// If a waker is noted already, a stop that has been missed by the operation before this call wakes it nevertheless: it was noted when the
+    /// stop came, and whoever is woken during its poll is polled again.
+    pub(crate) fn note(&self, waker: &Waker) {
+        let noted = self.noted.lock();
+        if noted.closed {
+            drop(noted);
+            return waker.wake_by_ref();
+        }
+        if noted.last.as_ref().is_some_and(|last| last.will_wake(waker)) {
+            return;
+        }
+        drop(noted);
+        // A foreign waker's clone and drop may do anything: they are called without the lock.
+        let new = waker.clone();
+        let mut noted = self.noted.lock();
+        if noted.closed {
+            drop(noted);
+            return new.wake();
+        }
+        let (replaced, roused) = noted.put(new);
+        drop(noted);
+        contain_panic(|| drop(replaced));
+        wake_all(roused);
+    }
+
+    /// Wakes everybody who waits. Called when the stop is requested, and harmless at any time.
+    pub(super) fn wake_all(&self) {
+        wake_all(self.take());
+    }
+
+    /// Nobody can be stopped any more: lets go of the wakers, since the one who waits may be the one who holds this.
+    pub(super) fn close(&self) {
+        for waker in self.take() {
+            contain_panic(|| drop(waker));
+        }
+    }
+
+    fn take(&self) -> Vec<Waker> {
+        let mut noted = self.noted.lock();
+        noted.closed = true;
+        noted.take()
+    }
+}
+
+impl Noted {
+    /// Adds a waker. Returns the one in whose place it is, and those that are to be woken because there are too many.
+    fn put(&mut self, new: Waker) -> (Option<Waker>, Vec<Waker>) {
+        if self.roused.remove(&key(&new)) {
+            self.returned += 1;
+        }
+        let replaced = self.others.remove(&key(&new));
+        if let Some(last) = self.last.replace(new) {
+            self.others.insert(key(&last), last);
+        }
+        if self.others.len() < self.limit.max(LEAST_LIMIT) {
+            return (replaced, Vec::new());
+        }
+        self.limit = 2 * self.returned;
+        self.returned = 0;
+        let roused = self.take();
+        self.roused = roused.iter().map(key).collect();
+        (replaced, roused)
+    }
+
+    fn take(&mut self) -> Vec<Waker> {
+        let last = self.last.take();
+        self.others.drain().map(|(_, waker)| waker).chain(last).collect()
+    }
+}
+
+fn key(waker: &Waker) -> Key {
+    (waker.data().addr(), std::ptr::from_ref(waker.vtable()).addr())
+}
+
+fn wake_all(wakers: Vec<Waker>) {
+    for waker in wakers {
+        // A foreign waker may panic; the others are woken all the same.
+        contain_panic(|| waker.wake());
+    }
+}
+
+impl fmt::Debug for StopScope {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("StopScope").field("token", &self.token).finish_non_exhaustive()
+    }
+}
+
+/// So many wakers are kept without asking whether they are still good for anything.
+const LEAST_LIMIT: usize = 64;
+
+#[cfg(all(test, not(tress_loom)))]
+mod tests {
+    use std::task::Wake;
+
+    use super::*;
+    use crate::primitive::sync::PlainArc as Arc;
+    use crate::primitive::sync::atomic::{AtomicUsize, Ordering};
+    use crate::stop::StopSource;
+
+    #[derive(Default)]
+    struct Count(AtomicUsize);
+
+    impl Wake for Count {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    fn wakers(count: usize) -> Vec<(Arc<Count>, Waker)> {
+        let make = |_| {
+            let count = Arc::new(Count::default());
+            (count.clone(), Waker::from(count))
+        };
+        (0..count).map(make).collect()
+    }
+
+    fn woken(count: &Count) -> usize {
+        count.0.load(Ordering::Relaxed)
+    }
+
+    #[test]
+    fn each_waker_is_kept_once_and_woken_once() {
+        let scope = StopScope::new(StopSource::new().token());
+        let wakers = wakers(10);
+        for _ in 0..3 {
+            wakers.iter().for_each(|(_, waker)| scope.note(waker));
+        }
+        scope.wake_all();
+        assert!(wakers.iter().all(|(count, _)| woken(count) == 1));
+    }
+
+    #[test]
+    fn who_comes_after_the_stop_is_woken_at_once() {
+        let scope = StopScope::new(StopSource::new().token());
+        scope.wake_all();
+        let wakers = wakers(1);
+        scope.note(&wakers[0].1);
+        assert_eq!(woken(&wakers[0].0), 1);
+    }
+
+    #[test]
+    fn wakers_that_do_not_come_back_are_let_go_of() {
+        let scope = StopScope::new(StopSource::new().token());
+        let mut most = 0;
+        for _ in 0..100 * LEAST_LIMIT {
+            let one = wakers(1);
+            scope.note(&one[0].1);
+            let noted = scope.noted.lock();
+            most = most.max(noted.others.len() + noted.roused.len());
+        }
+        assert!(most <= 3 * LEAST_LIMIT, "{most}");
+    }
+
+    #[test]
+    fn however_many_wait_the_number_of_false_alarms_is_bounded() {
+        let scope = StopScope::new(StopSource::new().token());
+        let wakers = wakers(10_000);
+        let mut seen = vec![0; wakers.len()];
+        // Each is noted; whoever is woken comes back, until nobody is woken any more.
+        let mut polls = 0;
+        wakers.iter().for_each(|(_, waker)| scope.note(waker));
+        loop {
+            let mut is_quiet = true;
+            for (index, (count, waker)) in wakers.iter().enumerate() {
+                if woken(count) > seen[index] {
+                    seen[index] = woken(count);
+                    is_quiet = false;
+                    polls += 1;
+                    scope.note(waker);
+                }
+            }
+            if is_quiet {
+                break;
+            }
+            assert!(polls < 20 * wakers.len(), "they rouse each other for ever");
+        }
+        scope.wake_all();
+        let missed = wakers.iter().zip(&seen).filter(|((count, _), seen)| woken(count) == **seen).count();
+        assert_eq!(missed, 0);
+    }
+
+    #[test]
+    fn a_closed_scope_holds_no_waker() {
+        let scope = StopScope::new(StopSource::new().token());
+        let wakers = wakers(3);
+        wakers.iter().for_each(|(_, waker)| scope.note(waker));
+        scope.close();
+        for (count, waker) in wakers {
+            drop(waker);
+            assert_eq!((Arc::strong_count(&count), woken(&count)), (1, 0));
+        }
+    }
+}
