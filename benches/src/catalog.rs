@@ -201,6 +201,14 @@ pub(crate) const WORKLOADS: &[Workload] = &[
         about: "each of 100M frames (5M when quick) is freed on another thread; fails if memory grows",
     },
     Workload {
+        name: "env_with",
+        variants: &["empty", "value"],
+        unit: "ns/op",
+        better: Better::Lower,
+        peers: ALONE,
+        about: "a look at the current environment for a value; value: where there is one, behind another",
+    },
+    Workload {
         name: "stop_callback",
         variants: &["alone", "million"],
         unit: "ns/op",

@@ -70,6 +70,8 @@ fn local<R: Rt>(runtime: &R, request: &SampleRequest) -> Result<Sample, String> 
         ("ping_pong", "slot") => Ok(workload::ping_pong_slot(runtime, window)),
         ("ping_pong", "oneshot") => Ok(workload::ping_pong_oneshot(runtime, window)),
         ("fork_join", _) => Ok(workload::fork_join(runtime, window)),
+        ("env_with", "empty") => Ok(workload::env_with_empty(window)),
+        ("env_with", "value") => Ok(workload::env_with_value(window)),
         ("stop_callback", "alone") => Ok(workload::stop_callback(0, window)),
         ("stop_callback", "million") => Ok(workload::stop_callback(1_000_000, window)),
         ("idle_memory", _) => {
