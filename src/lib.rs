@@ -55,7 +55,7 @@
 //! | [`join!`], [`try_join!`], [`select!`], [`future`] | several futures at once, in one task |
 //! | [`stream`] | streams, and waiting for whichever of many futures is done first |
 //! | [`stop`] | asking for work to stop, and being told |
-//! | [`env`] | what code runs with: its stop token, and values of its callers |
+//! | [`env`](mod@env) | what code runs with: its stop token, and values of its callers |
 //! | [`signal`] | ctrl-c and termination |
 //! | [`trace`] | what the tasks of a live runtime wait for |
 //! | [`strand`] | serial executors; empty so far |

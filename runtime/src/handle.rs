@@ -9,6 +9,7 @@ use crate::blocking::Call;
 use crate::executor::Reason;
 use crate::metrics::RuntimeMetrics;
 use crate::scheduler::PoolRef;
+use crate::stop::StopToken;
 use crate::task::{self, JoinHandle, Particulars, RawTask};
 use crate::{context, env, frame, scheduler};
 
@@ -105,6 +106,24 @@ where
         submit_as_it_is(pool, executor, future, name, spawned_at)
     } else {
         submit_in_env(pool, executor, future, name, spawned_at)
+    }
+}
+
+/// Spawns a task that inherits all of the current environment, or is stopped by this token instead of by what stops that.
+pub(crate) fn spawn_child<F>(
+    pool: &PoolRef,
+    future: F,
+    stop: Option<StopToken>,
+    spawned_at: &'static Location<'static>,
+) -> JoinHandle<F::Output>
+where
+    F: Future + Send + 'static,
+    F::Output: Send + 'static,
+{
+    let executor = pool.executor();
+    match env::child(stop) {
+        Some(scope) => submit_as_it_is(pool, executor, scope.run(future), None, spawned_at),
+        None => submit_as_it_is(pool, executor, future, None, spawned_at),
     }
 }
 

@@ -52,6 +52,7 @@ pub use self::node::Env;
 pub use self::scope::{Scope, Scoped, scope, shield};
 
 pub(crate) use self::current::{Entered, Recorded, detached, is_empty, stop_scope, within};
+pub(crate) use self::scope::child;
 pub(crate) use self::waiting::StopScope;
 
 /// Lends the current environment.

@@ -8,7 +8,7 @@ use std::task::{Context, Poll};
 
 use pin_project_lite::pin_project;
 
-use super::current::within;
+use super::current::{self, within};
 use super::node::{Env, Node, Value};
 use super::waiting::StopScope;
 use crate::primitive::sync::PlainArc;
@@ -47,6 +47,19 @@ pub fn scope() -> Scope {
 /// ```
 pub fn shield<F: Future>(future: F) -> Scoped<F> {
     scope().stop(StopToken::never()).run(future)
+}
+
+/// The environment of a task that is spawned now and inherits all of the current one, with another stop token perhaps; `None` if that is empty.
+pub(crate) fn child(stop: Option<StopToken>) -> Option<Scope> {
+    let base = current::detached();
+    // A registration of its own: what waits in it is woken by wakers of its own.
+    let stop = stop.unwrap_or_else(|| super::with(Env::stop_token));
+    let stop = Some(stop).filter(StopToken::is_stop_possible);
+    (base.is_some() || stop.is_some()).then(|| Scope {
+        base: Some(base.unwrap_or_default()),
+        stop,
+        values: Vec::new(),
+    })
 }
 
 /// What an environment differs in; [`run`](Self::run) says for which future.

@@ -1,10 +1,12 @@
 //! Who is stopped by a token: operations that wait, and how they learn of it.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::fmt;
 use std::task::Waker;
+use std::time::{Duration, Instant};
 
 use crate::containment::contain_panic;
+use crate::primitive::clock;
 use crate::primitive::sync::Mutex;
 use crate::stop::StopToken;
 
@@ -19,8 +21,9 @@ pub(crate) struct StopScope {
 
 /// The wakers of those who wait.
 ///
-/// A waker cannot tell whether it is still good for anything. So now and then everybody is woken: whoever still waits comes back, and what
-/// does not come back is gone. The number of wakers is so bounded by twice that of those who wait.
+/// A waker cannot tell whether it is still good for anything. So when there are many, everybody is woken: whoever still waits comes back, and
+/// what does not come back is gone. If there are as many again before long, they do still wait, or are so many: then twice as many are kept.
+/// So the number of wakers is bounded by some times the number of those who wait, or come to wait within a second.
 #[derive(Default)]
 struct Noted {
     /// The stop has been requested, or nobody is left who could be stopped.
@@ -28,12 +31,10 @@ struct Noted {
     /// The last waker that was noted: most scopes have no other.
     last: Option<Waker>,
     others: HashMap<Key, Waker>,
-    /// Those that were woken when there were too many, and have not come back.
-    roused: HashSet<Key>,
-    /// How many have come back.
-    returned: usize,
     /// How many there may be; 0 stands for the least.
     limit: usize,
+    /// When there were too many for the last time.
+    roused_at: Option<Instant>,
 }
 
 /// What tells one waker from another.
@@ -75,7 +76,7 @@ impl StopScope {
             drop(noted);
             return new.wake();
         }
-        let (replaced, roused) = noted.put(new);
+        let (replaced, roused) = noted.put(new, clock::now);
         drop(noted);
         contain_panic(|| drop(replaced));
         wake_all(roused);
@@ -102,10 +103,7 @@ impl StopScope {
 
 impl Noted {
     /// Adds a waker. Returns the one in whose place it is, and those that are to be woken because there are too many.
-    fn put(&mut self, new: Waker) -> (Option<Waker>, Vec<Waker>) {
-        if self.roused.remove(&key(&new)) {
-            self.returned += 1;
-        }
+    fn put(&mut self, new: Waker, now: impl FnOnce() -> Instant) -> (Option<Waker>, Vec<Waker>) {
         let replaced = self.others.remove(&key(&new));
         if let Some(last) = self.last.replace(new) {
             self.others.insert(key(&last), last);
@@ -113,11 +111,11 @@ impl Noted {
         if self.others.len() < self.limit.max(LEAST_LIMIT) {
             return (replaced, Vec::new());
         }
-        self.limit = 2 * self.returned;
-        self.returned = 0;
-        let roused = self.take();
-        self.roused = roused.iter().map(key).collect();
-        (replaced, roused)
+        let now = now();
+        let is_often = self.roused_at.is_some_and(|then| now.saturating_duration_since(then) < ROUSED_SELDOM);
+        self.limit = if is_often { 2 * self.limit } else { self.limit / 2 }.max(LEAST_LIMIT);
+        self.roused_at = Some(now);
+        (replaced, self.take())
     }
 
     fn take(&mut self) -> Vec<Waker> {
@@ -145,6 +143,9 @@ impl fmt::Debug for StopScope {
 
 /// So many wakers are kept without asking whether they are still good for anything.
 const LEAST_LIMIT: usize = 64;
+
+/// Asking is worth it if it is not done more often than once in this time.
+const ROUSED_SELDOM: Duration = Duration::from_secs(1);
 
 #[cfg(all(test, not(tress_loom)))]
 mod tests {
@@ -198,15 +199,18 @@ mod tests {
 
     #[test]
     fn wakers_that_do_not_come_back_are_let_go_of() {
-        let scope = StopScope::new(StopSource::new().token());
-        let mut most = 0;
-        for _ in 0..100 * LEAST_LIMIT {
-            let one = wakers(1);
-            scope.note(&one[0].1);
-            let noted = scope.noted.lock();
-            most = most.max(noted.others.len() + noted.roused.len());
+        let mut noted = Noted::default();
+        let (mut most, mut now) = (0, clock::now());
+        for count in 0..200 * LEAST_LIMIT {
+            // A hundred in a second, after a burst.
+            now += if count < 40 * LEAST_LIMIT { Duration::ZERO } else { Duration::from_millis(10) };
+            let (_, waker) = wakers(1).remove(0);
+            wake_all(noted.put(waker, || now).1);
+            if count > 150 * LEAST_LIMIT {
+                most = most.max(noted.others.len());
+            }
         }
-        assert!(most <= 3 * LEAST_LIMIT, "{most}");
+        assert!(most <= 2 * LEAST_LIMIT, "{most}");
     }
 
     #[test]

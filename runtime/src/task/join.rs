@@ -111,20 +111,42 @@ impl<T> Future for JoinHandle<T> {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let task = self.task;
         let mut wait = Wait::resume("task", Location::caller(), self.since);
-        let poll = wait.poll(cx, |cx| match task.state().load().is_complete() || !set_join_waker(task, cx) {
-            true => Poll::Ready(()),
-            false => Poll::Pending,
-        });
-        if poll.is_pending() {
+        if wait.poll(cx, |cx| poll_complete(task, cx)).is_pending() {
             self.since = wait.since();
             return Poll::Pending;
         }
-        // Once it is ready, nobody asks again. Last, so that the output is written where the caller wants it.
+        self.take_output()
+    }
+}
+
+impl<T> JoinHandle<T> {
+    /// As a poll, but whoever waits is not asked to stop, and has a record of its own of what it waits for.
+    pub(super) fn poll_shielded(&mut self, cx: &mut Context<'_>) -> Poll<Result<T, JoinError>> {
+        if poll_complete(self.task, cx).is_pending() {
+            return Poll::Pending;
+        }
+        self.take_output()
+    }
+
+    /// The output of a task that is complete. Once it has been given, nobody asks again.
+    #[inline(always)]
+    fn take_output(&mut self) -> Poll<Result<T, JoinError>> {
+        let task = self.task;
+        // Written where the caller wants it.
         let mut output = Poll::Pending;
         // SAFETY: the task is complete and the caller is its join handle; the address is that of a value of the
         // type that the table's function writes.
         unsafe { (task.vtable().take_output)(task.as_ptr(), NonNull::from(&mut output).cast()) };
         output
+    }
+}
+
+/// Waits until the task is complete.
+#[inline(always)]
+fn poll_complete(task: RawTask, cx: &Context<'_>) -> Poll<()> {
+    match task.state().load().is_complete() || !set_join_waker(task, cx) {
+        true => Poll::Ready(()),
+        false => Poll::Pending,
     }
 }
 

@@ -1,0 +1,328 @@
+//! Tasks that end before whoever has begun them goes on.
+
+use std::any::Any;
+use std::collections::HashMap;
+use std::fmt;
+use std::future::{Future, poll_fn};
+use std::panic::{AssertUnwindSafe, Location, catch_unwind, resume_unwind};
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use pin_project_lite::pin_project;
+
+use super::AbortHandle;
+use super::group::{Group, Member};
+use crate::containment::discard_payload;
+use crate::env::{self, Env};
+use crate::handle::{self, Handle};
+use crate::leaf::Wait;
+use crate::primitive::sync::{Arc, Mutex};
+use crate::stop::{self, Outcome, StopSource, StopToken};
+
+/// Runs a body that may spawn tasks, and waits until it and all of them have ended.
+///
+/// The first one that fails, be it the body or a task, stops the others, by the token of their [environment](crate::env); when all have
+/// ended, its error is the result, or its panic goes on. If whoever awaits the scope is asked to stop, so are they; the scope waits for them
+/// all the same, and then stops whoever awaits it if the body has been stopped. A task that is stopped or aborted is no failure.
+///
+/// Tasks may spawn further ones through clones of the [`Scope`], and inherit the environment of whoever does, but for the stop token, which is
+/// the scope's.
+///
+/// # Errors
+///
+/// The first one.
+///
+/// # Panics
+///
+/// If the body or a task does, when all have ended. Of several failures, the first counts.
+///
+/// # Cancel safety
+///
+/// Dropping it aborts the tasks: each is dropped at its next await, which may be a moment later.
+///
+/// # Examples
+///
+/// ```
+/// use std::time::Duration;
+/// use tress::{task, time};
+///
+/// let runtime = tress::Runtime::new()?;
+/// let result: Result<(), &str> = runtime.block_on(task::scope(|scope| async move {
+///     scope.spawn(async { Err("no such host") });
+///     // It is stopped.
+///     scope.spawn(async {
+///         time::sleep(Duration::from_secs(60)).await;
+///         Ok(())
+///     });
+///     Ok(())
+/// }));
+/// assert_eq!(result, Err("no such host"));
+/// # Ok::<(), std::io::Error>(())
+/// ```
+#[track_caller]
+pub fn scope<T, E, B>(body: impl FnOnce(Scope<E>) -> B) -> impl Future<Output = Result<T, E>>
+where
+    B: Future<Output = Result<T, E>>,
+{
+    run(body, Location::caller())
+}
+
+async fn run<T, E, B>(body: impl FnOnce(Scope<E>) -> B, caller: &'static Location<'static>) -> Result<T, E>
+where
+    B: Future<Output = Result<T, E>>,
+{
+    let shared = Arc::new(Shared::new(StopSource::linked_to(&env::with(Env::stop_token))));
+    let abort = AbortOnDrop(Arc::clone(&shared));
+    let token = shared.stop.token();
+    let body = stop::outcome(
+        env::scope().stop(token).run(Attempt { future: Some(body(Scope(Arc::clone(&shared)))) }),
+    );
+    let outcome = body.await;
+    let value = match outcome {
+        Outcome::Value(Ok(Ok(value))) => Some(value),
+        Outcome::Value(Ok(Err(error))) => {
+            shared.fail(Failure::Error(error));
+            None
+        }
+        Outcome::Value(Err(payload)) => {
+            shared.fail(Failure::Panic(payload));
+            None
+        }
+        Outcome::Stopped => {
+            shared.stop.request_stop();
+            None
+        }
+    };
+    let mut wait = Wait::at("scope", caller);
+    poll_fn(|cx| wait.poll_shielded(cx, |cx| shared.group.poll_end(cx))).await;
+    let failure = shared.state.lock().failure.take();
+    drop(abort);
+    match (failure, value) {
+        (Some(Failure::Error(error)), _) => Err(error),
+        (Some(Failure::Panic(payload)), _) => resume_unwind(payload),
+        (None, Some(value)) => Ok(value),
+        (None, None) => match stop::stopped().await {},
+    }
+}
+
+/// Spawns tasks of a [`scope`]; a clone is of the same scope.
+pub struct Scope<E>(Arc<Shared<E>>);
+
+/// What a scope and its tasks share.
+struct Shared<E> {
+    group: Arc<Group>,
+    stop: StopSource,
+    state: Mutex<State<E>>,
+}
+
+struct State<E> {
+    /// The first failure.
+    failure: Option<Failure<E>>,
+    /// The tasks that have not ended, by number; `None` while one is being spawned.
+    tasks: HashMap<u64, Option<AbortHandle>>,
+    next: u64,
+    is_aborted: bool,
+}
+
+enum Failure<E> {
+    Error(E),
+    Panic(Payload),
+}
+
+type Payload = Box<dyn Any + Send>;
+
+/// Aborts the tasks when dropped.
+struct AbortOnDrop<E>(Arc<Shared<E>>);
+
+/// A task of a scope, from before it is spawned until its future has been dropped.
+struct Task<E> {
+    shared: Arc<Shared<E>>,
+    number: u64,
+    _member: Member,
+}
+
+pin_project! {
+    /// Runs a future, and gives what it panics with, its drop included.
+    struct Attempt<F> {
+        #[pin]
+        future: Option<F>,
+    }
+}
+
+impl<F: Future> Future for Attempt<F> {
+    type Output = Result<F::Output, Payload>;
+
+    #[track_caller]
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<F::Output, Payload>> {
+        let mut place = self.project().future;
+        let future = place.as_mut().as_pin_mut().expect("it was polled after it had ended");
+        let mut result = match catch_unwind(AssertUnwindSafe(|| future.poll(cx))) {
+            Ok(Poll::Pending) => return Poll::Pending,
+            Ok(Poll::Ready(output)) => Ok(output),
+            Err(payload) => Err(payload),
+        };
+        if let Err(payload) = catch_unwind(AssertUnwindSafe(|| place.set(None))) {
+            match &result {
+                Ok(_) => result = Err(payload),
+                Err(_) => discard_payload(payload),
+            }
+        }
+        Poll::Ready(result)
+    }
+}
+
+pin_project! {
+    /// The future of a task.
+    struct Spawned<F, E> {
+        #[pin]
+        attempt: Attempt<F>,
+        // After the future.
+        task: Task<E>,
+    }
+}
+
+impl<F: Future<Output = Result<(), E>>, E> Future for Spawned<F, E> {
+    type Output = ();
+
+    #[track_caller]
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let this = self.project();
+        match ready!(this.attempt.poll(cx)) {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => this.task.shared.fail(Failure::Error(error)),
+            Err(payload) => this.task.shared.fail(Failure::Panic(payload)),
+        }
+        Poll::Ready(())
+    }
+}
+
+impl<E: Send + 'static> Scope<E> {
+    /// Spawns a task of the scope on the current runtime; `None`, and the future is dropped, if the scope has ended.
+    ///
+    /// # Panics
+    ///
+    /// Outside a runtime.
+    #[track_caller]
+    pub fn spawn<F>(&self, future: F) -> Option<AbortHandle>
+    where
+        F: Future<Output = Result<(), E>> + Send + 'static,
+    {
+        self.spawn_on(future, &Handle::current())
+    }
+
+    /// The same on another runtime.
+    #[track_caller]
+    pub fn spawn_on<F>(&self, future: F, handle: &Handle) -> Option<AbortHandle>
+    where
+        F: Future<Output = Result<(), E>> + Send + 'static,
+    {
+        let shared = &self.0;
+        let task = shared.begin()?;
+        let number = task.number;
+        let future = Spawned { attempt: Attempt { future: Some(future) }, task };
+        let spawned =
+            handle::spawn_child(&handle.pool, future, Some(shared.stop.token()), Location::caller());
+        let abort = spawned.abort_handle();
+        if shared.has_begun(number, &abort) {
+            abort.abort();
+        }
+        Some(abort)
+    }
+}
+
+impl<E> Scope<E> {
+    /// The token that stops the tasks and the body.
+    #[must_use]
+    pub fn token(&self) -> StopToken {
+        self.0.stop.token()
+    }
+
+    /// Asks the body and all tasks to stop.
+    pub fn request_stop(&self) {
+        self.0.stop.request_stop();
+    }
+}
+
+impl<E> Shared<E> {
+    fn new(stop: StopSource) -> Self {
+        let state = State { failure: None, tasks: HashMap::new(), next: 0, is_aborted: false };
+        Self { group: Group::new(), stop, state: Mutex::new(state) }
+    }
+
+    /// A task is about to be spawned; `None` if the scope has ended.
+    fn begin(self: &Arc<Self>) -> Option<Task<E>> {
+        let member = self.group.join()?;
+        let mut state = self.state.lock();
+        let number = state.next;
+        state.next += 1;
+        state.tasks.insert(number, None);
+        drop(state);
+        Some(Task { shared: Arc::clone(self), number, _member: member })
+    }
+
+    /// A task has been spawned. True if the caller has to abort it, since the scope is gone.
+    #[must_use]
+    fn has_begun(&self, number: u64, abort: &AbortHandle) -> bool {
+        let mut state = self.state.lock();
+        if let Some(place) = state.tasks.get_mut(&number) {
+            *place = Some(abort.clone());
+        }
+        state.is_aborted
+    }
+
+    /// Keeps the first failure, and stops the others.
+    fn fail(&self, failure: Failure<E>) {
+        let mut state = self.state.lock();
+        let later = match state.failure {
+            None => {
+                state.failure = Some(failure);
+                None
+            }
+            Some(_) => Some(failure),
+        };
+        drop(state);
+        match later {
+            Some(Failure::Panic(payload)) => discard_payload(payload),
+            Some(Failure::Error(error)) => drop(error),
+            None => {}
+        }
+        self.stop.request_stop();
+    }
+
+    fn abort_all(&self) {
+        self.group.close();
+        let mut state = self.state.lock();
+        state.is_aborted = true;
+        let tasks = std::mem::take(&mut state.tasks);
+        drop(state);
+        for task in tasks.into_values().flatten() {
+            task.abort();
+        }
+    }
+}
+
+impl<E> Drop for AbortOnDrop<E> {
+    fn drop(&mut self) {
+        self.0.abort_all();
+    }
+}
+
+impl<E> Drop for Task<E> {
+    fn drop(&mut self) {
+        // The handle's drop may free the task's memory: without the lock.
+        let abort = self.shared.state.lock().tasks.remove(&self.number);
+        drop(abort);
+    }
+}
+
+impl<E> Clone for Scope<E> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl<E> fmt::Debug for Scope<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Scope").field("tasks", &self.0.group.len()).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,326 @@
+//! A scope goes on when its body and all of its tasks have ended, and the first that fails stops the others.
+
+mod leaves;
+mod support;
+
+use std::future::pending;
+use std::pin::pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use leaves::{Gate, poll_once};
+use support::{Census, panic_text, runtime, stress, wait_until, watchdog, without_panic_messages};
+use tress::env;
+use tress::stop::{self, Outcome, StopSource, stopped};
+use tress::task::{CountingScope, Scope, lazy, scope, yield_now};
+use tress::time::sleep;
+
+const LONG: Duration = Duration::from_secs(3600);
+
+#[test]
+fn it_waits_for_tasks_and_for_what_they_spawn() {
+    let _watchdog = watchdog();
+    let runtime = runtime(2);
+    let ended = Arc::new(AtomicUsize::new(0));
+    fn grow(scope: Scope<()>, depth: usize, ended: Arc<AtomicUsize>) {
+        for _ in 0..3 {
+            let (inner, count) = (scope.clone(), ended.clone());
+            scope.spawn(async move {
+                yield_now().await;
+                if depth > 0 {
+                    grow(inner, depth - 1, count.clone());
+                }
+                count.fetch_add(1, Ordering::Relaxed);
+                Ok(())
+            });
+        }
+    }
+    let count = ended.clone();
+    let result = runtime.block_on(scope(|scope| async move {
+        grow(scope, 4, count);
+        Ok(7)
+    }));
+    assert_eq!((result, ended.load(Ordering::Relaxed)), (Ok(7), 3 + 9 + 27 + 81 + 243));
+}
+
+#[test]
+fn the_first_error_stops_the_others_and_waits_for_them() {
+    let _watchdog = watchdog();
+    let runtime = runtime(2);
+    let census = Census::default();
+    let waits = || {
+        let counted = census.count();
+        async move {
+            lazy(sleep(LONG)).await;
+            drop(counted);
+            Ok(())
+        }
+    };
+    // From a task; the body waits, too.
+    let result: Result<(), _> = runtime.block_on(scope(|scope| async move {
+        (0..10).for_each(|_| drop(scope.spawn(waits())));
+        scope.spawn(async {
+            yield_now().await;
+            Err("first")
+        });
+        sleep(LONG).await;
+        unreachable!("the body is stopped");
+    }));
+    assert_eq!((result, census.alive()), (Err("first"), 0));
+    // From the body.
+    let waits = || {
+        let counted = census.count();
+        async move {
+            sleep(LONG).await;
+            drop(counted);
+            Ok(())
+        }
+    };
+    let result: Result<(), _> = runtime.block_on(scope(|scope| async move {
+        (0..10).for_each(|_| drop(scope.spawn(waits())));
+        yield_now().await;
+        Err("from the body")
+    }));
+    assert_eq!((result, census.alive()), (Err("from the body"), 0));
+}
+
+#[test]
+fn what_cleans_up_is_waited_for() {
+    let _watchdog = watchdog();
+    let runtime = runtime(2);
+    let (gate, cleaned) = (Gate::default(), Arc::new(Mutex::new(false)));
+    let (inner, flag) = (gate.clone(), cleaned.clone());
+    let task = runtime.spawn(scope(|scope| async move {
+        scope.spawn(async move {
+            let stopped = stop::outcome(sleep(LONG)).await;
+            assert_eq!(stopped, Outcome::Stopped);
+            inner.passed().await;
+            *flag.lock().unwrap() = true;
+            Ok(())
+        });
+        yield_now().await;
+        Err::<(), _>("failed")
+    }));
+    wait_until(|| gate.polls() > 0, "the task is asked to stop");
+    assert!(!task.is_finished());
+    gate.open();
+    assert_eq!(runtime.block_on(task).unwrap(), Err("failed"));
+    assert!(*cleaned.lock().unwrap());
+}
+
+#[test]
+fn a_panic_goes_on_when_all_have_ended() {
+    let _watchdog = watchdog();
+    let runtime = runtime(2);
+    let census = Census::default();
+    without_panic_messages(|| {
+        for from_the_body in [false, true] {
+            let counted = census.count();
+            let task = runtime.spawn(scope(move |scope| async move {
+                scope.spawn(async move {
+                    sleep(LONG).await;
+                    drop(counted);
+                    Ok::<_, ()>(())
+                });
+                if from_the_body {
+                    panic!("expected: in a scope");
+                }
+                scope.spawn(async { panic!("expected: in a scope") });
+                Ok(())
+            }));
+            assert_eq!(panic_text(runtime.block_on(task).unwrap_err()), "expected: in a scope");
+            assert_eq!(census.alive(), 0);
+        }
+    });
+}
+
+#[test]
+fn a_stop_from_outside_reaches_everybody_and_goes_on() {
+    let _watchdog = watchdog();
+    let runtime = runtime(2);
+    let (census, source) = (Census::default(), StopSource::new());
+    let counter = census.clone();
+    let scoped = scope(|scope| async move {
+        for _ in 0..10 {
+            let counted = counter.count();
+            scope.spawn(async move {
+                sleep(LONG).await;
+                drop(counted);
+                Ok::<_, ()>(())
+            });
+        }
+        sleep(LONG).await;
+        Ok(())
+    });
+    let task = runtime.spawn(env::scope().stop(source.token()).run(scoped));
+    wait_until(|| census.made() == 10, "the tasks are spawned");
+    source.request_stop();
+    assert!(runtime.block_on(task).unwrap_err().is_stopped());
+    assert_eq!(census.alive(), 0);
+}
+
+#[test]
+fn a_stopped_or_aborted_task_is_no_failure() {
+    let _watchdog = watchdog();
+    let runtime = runtime(2);
+    let result = runtime.block_on(scope(|scope| async move {
+        scope.spawn(async { match stopped().await {} });
+        scope.spawn(pending::<Result<(), ()>>()).expect("it is open").abort();
+        Ok(7)
+    }));
+    assert_eq!(result, Ok(7));
+}
+
+#[test]
+fn a_dropped_scope_aborts_its_tasks() {
+    let _watchdog = watchdog();
+    let runtime = runtime(2);
+    let census = Census::default();
+    let handle = Arc::new(Mutex::new(None));
+    runtime.block_on(async {
+        let mut scoped = Box::pin(scope(|scope| {
+            let (counted, handle) = (census.count(), handle.clone());
+            async move {
+                *handle.lock().unwrap() = Some(scope.clone());
+                // It cannot be asked to stop.
+                scope.spawn(async move {
+                    drop((pending::<()>().await, counted));
+                    Ok::<_, ()>(())
+                });
+                pending::<Result<(), ()>>().await
+            }
+        }));
+        assert!(poll_once(scoped.as_mut()).await.is_pending());
+        drop(scoped);
+        let scope = handle.lock().unwrap().take().unwrap();
+        assert!(scope.spawn(async { Ok(()) }).is_none(), "the scope has ended");
+    });
+    census.wait_until_empty();
+}
+
+#[test]
+fn tasks_have_the_values_of_whoever_spawns_them_and_the_scopes_stop() {
+    let _watchdog = watchdog();
+    let runtime = runtime(2);
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let log = seen.clone();
+    let scoped = scope(|scope| async move {
+        let token = scope.token();
+        assert_eq!(env::with(env::Env::stop_token), token);
+        let inner = scope.clone();
+        scope.spawn(env::scope().value(2_u32).run(async move {
+            inner.spawn(async move {
+                log.lock().unwrap().push((env::value::<u32>(), env::value::<&str>()));
+                assert_eq!(env::with(env::Env::stop_token), token);
+                Ok(())
+            });
+            Ok::<_, ()>(())
+        }));
+        Ok(())
+    });
+    runtime.block_on(env::scope().value(1_u32).value("outer").run(scoped)).unwrap();
+    assert_eq!(*seen.lock().unwrap(), [(Some(2), Some("outer"))]);
+}
+
+#[test]
+fn a_counting_scope_waits_for_the_last() {
+    let _watchdog = watchdog();
+    let runtime = runtime(2);
+    let scope = CountingScope::new();
+    let (census, gate) = (Census::default(), Gate::default());
+    runtime.block_on(async {
+        for _ in 0..100 {
+            let (counted, gate) = (census.count(), gate.clone());
+            let spawned = scope.spawn(async move {
+                gate.passed().await;
+                drop(counted);
+            });
+            assert!(spawned.is_some());
+        }
+        assert_eq!(scope.len(), 100);
+        let mut one = pin!(scope.join());
+        let mut two = pin!(scope.join());
+        assert!(poll_once(one.as_mut()).await.is_pending() && scope.is_closed());
+        assert!(poll_once(two.as_mut()).await.is_pending());
+        assert!(scope.spawn(async {}).is_none());
+        gate.open();
+        tress::join!(one, two);
+        assert_eq!((census.alive(), scope.is_empty()), (0, true));
+    });
+}
+
+#[test]
+fn a_counting_scope_stops_its_own() {
+    let _watchdog = watchdog();
+    let runtime = runtime(2);
+    let scope = CountingScope::new();
+    let outer = StopSource::new();
+    let inner = scope.clone();
+    runtime.block_on(env::scope().stop(outer.token()).run(async move {
+        let task = inner.spawn(sleep(LONG)).unwrap();
+        let aborted = inner.spawn(pending::<()>()).unwrap();
+        aborted.abort();
+        drop(inner.clone());
+        inner.request_stop();
+        assert!(task.await.unwrap_err().is_stopped());
+        let late = inner.spawn(sleep(LONG)).unwrap();
+        assert!(late.await.unwrap_err().is_stopped());
+        inner.join().await;
+    }));
+    assert!(scope.is_empty());
+}
+
+#[test]
+fn scopes_under_load_leave_nobody_behind() {
+    stress(|workers, random| {
+        let runtime = runtime(workers);
+        let census = Census::default();
+        let mut tasks = Vec::new();
+        let mut sources = Vec::new();
+        for _ in 0..16 {
+            let mut random = random.fork();
+            let census = census.clone();
+            let source = StopSource::new();
+            let scoped = scope(|scope| async move {
+                for _ in 0..random.below(20) {
+                    let (kind, counted) = (random.below(12), census.count());
+                    let nested = scope.clone();
+                    scope.spawn(async move {
+                        let _counted = counted;
+                        match kind {
+                            0 => return Err(0),
+                            1 => sleep(LONG).await,
+                            2 => drop(nested.spawn(async { Ok(()) })),
+                            3 => yield_now().await,
+                            4 => sleep(Duration::from_micros(300)).await,
+                            _ => {}
+                        }
+                        Ok(())
+                    });
+                    if random.once_in(8) {
+                        yield_now().await;
+                    }
+                }
+                scope.spawn(async { Err(1) });
+                Ok(())
+            });
+            tasks.push(runtime.spawn(env::scope().stop(source.token()).run(scoped)));
+            sources.push(source);
+        }
+        for (task, source) in tasks.iter().zip(&sources) {
+            match random.below(4) {
+                0 => task.abort(),
+                1 => drop(source.request_stop()),
+                _ => {}
+            }
+        }
+        for task in tasks {
+            match runtime.block_on(task) {
+                Ok(result) => assert!(matches!(result, Err(0 | 1))),
+                Err(error) => assert!(error.is_aborted() || error.is_stopped(), "{error}"),
+            }
+        }
+        census.wait_until_empty();
+    });
+}
