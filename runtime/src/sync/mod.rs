@@ -1,4 +1,4 @@
-//! Locks between tasks: the primitives of tokio, whose waits are those of tress.
+//! Locks and channels between tasks: the primitives of tokio, whose waits are those of tress.
 //!
 //! What stands behind all of them is the crate [`tokio`](https://docs.rs/tokio/1/tokio/sync/) with nothing but its feature
 //! `sync`, which needs no runtime of tokio: they work in tasks of tress, on any other executor, and between the two. Names and
@@ -16,6 +16,10 @@
 //! | [`Notify`] | waking, without a value | [`tokio::sync::Notify`] | [`Notified`] is of this crate; no `notified_owned` |
 //! | [`Barrier`] | meeting | [`tokio::sync::Barrier`] | |
 //! | [`OnceCell`] | a value that the first who needs it makes | [`tokio::sync::OnceCell`] | |
+//! | [`oneshot`] | one value, once | [`tokio::sync::oneshot`] | |
+//! | [`mpsc`] | many values, from many to one | [`tokio::sync::mpsc`] | receivers are streams; no `send_timeout` |
+//! | [`broadcast`] | many values, each to all | [`tokio::sync::broadcast`] | |
+//! | [`watch`] | the latest value | [`tokio::sync::watch`] | |
 //!
 //! Guards, permits that borrow, and errors are tokio's own types, re-exported; where one of them leads back to what it belongs to, as
 //! [`MutexGuard::mutex`] does, that is tokio's type as well. A guard borrows its lock, so a task that is to own both has the lock's `Arc`
@@ -47,15 +51,19 @@
 //! # Which one
 //!
 //! A lock that is never held across an `.await` may be [`std::sync::Mutex`], which is cheaper. A value that only one task changes is better
-//! given to that task.
+//! given to that task, and asked for through a channel.
 
 mod barrier;
+pub mod broadcast;
+pub mod mpsc;
 mod mutex;
 mod notify;
 mod once_cell;
+pub mod oneshot;
 mod rwlock;
 mod semaphore;
 mod wait;
+pub mod watch;
 
 pub use self::barrier::Barrier;
 pub use self::mutex::Mutex;
