@@ -1,5 +1,5 @@
-//! The waits of `tress::sync` are leaves: a dump shows them, the budget counts them, and one that is not let go ahead takes nothing. What
-//! blocks instead is refused in a task.
+//! The waits of `tress::sync` are leaves: a dump shows them, the budget counts them, stops end them, and one that is not let go ahead takes
+//! nothing. What blocks instead is refused in a task.
 
 mod support;
 
@@ -12,7 +12,9 @@ use std::task::Poll;
 
 use futures_util::poll;
 use support::{panic_text, runtime, wait_until, watchdog};
+use tress::env;
 use tress::runtime::leaf::Wait;
+use tress::stop::{StopSource, StopToken, stopped_as_option};
 use tress::sync::broadcast::error::RecvError;
 use tress::sync::{Barrier, Mutex, Notify, OnceCell, RwLock, Semaphore, broadcast, mpsc, oneshot, watch};
 use tress::task::{block_in_place, coop, spawn_blocking};
@@ -194,8 +196,27 @@ fn what_need_not_wait_uses_the_budget() {
     }));
 }
 
+/// The future with this stop token; `None` if that ends it.
+async fn until<F: Future>(stop: StopToken, future: F) -> Option<F::Output> {
+    stopped_as_option(env::scope().stop(stop).run(future)).await
+}
+
 #[test]
 fn what_may_not_go_ahead_takes_nothing() {
+    let source = StopSource::new();
+    source.request_stop();
+    runtime(1).block_on(takes_nothing(Some(source.token())));
+    runtime(1).block_on(async {
+        while coop::has_budget_remaining() {
+            poll_fn(|cx| coop::poll_proceed(cx).map(|unit| unit.made_progress())).await;
+        }
+        takes_nothing(None).await;
+        assert!(!coop::has_budget_remaining());
+    });
+}
+
+/// Without a budget, or with a stop that has been requested.
+async fn takes_nothing(stop: Option<StopToken>) {
     let (mutex, lock, semaphore) = (Mutex::new(()), RwLock::new(()), Semaphore::new(1));
     let (notify, barrier, cell) = (Notify::new(), Barrier::new(1), OnceCell::new());
     notify.notify_one();
@@ -208,29 +229,58 @@ fn what_may_not_go_ahead_takes_nothing() {
     let (_watched, mut watcher) = watch::channel(7);
     watcher.mark_changed();
 
-    /// Polls without a budget.
-    async fn is_refused(future: impl Future) -> bool {
-        poll!(pin!(future)).is_pending()
-    }
-    runtime(1).block_on(async {
-        while coop::has_budget_remaining() {
-            poll_fn(|cx| coop::poll_proceed(cx).map(|unit| unit.made_progress())).await;
+    async fn is_refused(stop: &Option<StopToken>, future: impl Future) -> bool {
+        match stop {
+            Some(stop) => until(stop.clone(), future).await.is_none(),
+            None => poll!(pin!(future)).is_pending(),
         }
-        assert!(is_refused(mutex.lock()).await && mutex.try_lock().is_ok());
-        assert!(is_refused(lock.read()).await && is_refused(lock.write()).await && lock.try_write().is_ok());
-        assert!(is_refused(semaphore.acquire()).await && semaphore.available_permits() == 1);
-        assert!(is_refused(notify.notified()).await && pin!(notify.notified()).enable());
-        assert!(is_refused(barrier.wait()).await);
-        assert!(is_refused(cell.get_or_init(|| async {})).await && !cell.initialized());
-        assert!(is_refused(&mut received_once).await && received_once.try_recv() == Ok(7));
-        assert!(is_refused(receiver.recv()).await && receiver.len() == 1);
-        assert!(
-            is_refused(sender.send(8)).await && is_refused(sender.reserve()).await && sender.capacity() == 1
-        );
-        assert!(is_refused(heard.recv()).await && heard.len() == 1);
-        assert!(is_refused(watcher.changed()).await && watcher.has_changed().unwrap());
-        assert!(!coop::has_budget_remaining());
-    });
+    }
+    assert!(is_refused(&stop, mutex.lock()).await && mutex.try_lock().is_ok());
+    assert!(
+        is_refused(&stop, lock.read()).await
+            && is_refused(&stop, lock.write()).await
+            && lock.try_write().is_ok()
+    );
+    assert!(is_refused(&stop, semaphore.acquire()).await && semaphore.available_permits() == 1);
+    assert!(is_refused(&stop, notify.notified()).await && pin!(notify.notified()).enable());
+    assert!(is_refused(&stop, barrier.wait()).await);
+    assert!(is_refused(&stop, cell.get_or_init(|| async {})).await && !cell.initialized());
+    assert!(is_refused(&stop, &mut received_once).await && received_once.try_recv() == Ok(7));
+    assert!(is_refused(&stop, receiver.recv()).await && receiver.len() == 1);
+    assert!(
+        is_refused(&stop, sender.send(8)).await
+            && is_refused(&stop, sender.reserve()).await
+            && sender.capacity() == 1
+    );
+    assert!(is_refused(&stop, heard.recv()).await && heard.len() == 1);
+    assert!(is_refused(&stop, watcher.changed()).await && watcher.has_changed().unwrap());
+}
+
+#[test]
+fn a_stop_ends_who_waits_and_nobody_else() {
+    let _watchdog = watchdog();
+    let runtime = runtime(2);
+    let (source, mutex) = (StopSource::new(), Arc::new(Mutex::new(())));
+    let guard = mutex.try_lock().unwrap();
+    let lock = |stop: StopToken| {
+        let mutex = Arc::clone(&mutex);
+        until(stop, async move { drop(mutex.lock().await) })
+    };
+    let stopped: Vec<_> = (0..10).map(|_| runtime.spawn(lock(source.token()))).collect();
+    let others: Vec<_> = (0..10).map(|_| runtime.spawn(lock(StopToken::never()))).collect();
+    let waiting = || {
+        let tasks = trace::dump(runtime.handle()).tasks;
+        tasks.iter().flat_map(|task| &task.frames).map(|frame| frame.waits.len()).sum::<usize>()
+    };
+    wait_until(|| waiting() == 20, "not all of them wait");
+    source.request_stop();
+    for task in stopped {
+        assert_eq!(runtime.block_on(task).unwrap(), None);
+    }
+    drop(guard);
+    for task in others {
+        assert_eq!(runtime.block_on(task).unwrap(), Some(()));
+    }
 }
 
 #[test]

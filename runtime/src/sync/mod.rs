@@ -4,8 +4,9 @@
 //! `sync`, which needs no runtime of tokio: they work in tasks of tress, on any other executor, and between the two. Names and
 //! meanings are tokio's; its pages say more about each.
 //!
-//! What is added is the way in which they wait. Each operation here that waits is a [leaf](crate::leaf): it spends the
-//! task's [budget](crate::task::coop), and a [dump](crate::trace) says what it waits for, since when, and at which line.
+//! What is added is the way in which they wait. Each operation here that waits is a [leaf](crate::leaf): it is ended
+//! by the [stop token](crate::env) that its environment has, it spends the task's [budget](crate::task::coop), and a
+//! [dump](crate::trace) says what it waits for, since when, and at which line. To be stopped is for it as to be dropped: see *Cancel safety*.
 //! It does nothing before it is first polled, so that one that is not let go ahead has taken nothing.
 //!
 //! | here | what it is for | what stands behind it | what differs |
