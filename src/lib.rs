@@ -54,6 +54,7 @@
 //! | [`io`] | the `futures-io` traits and their extensions |
 //! | [`join!`], [`try_join!`], [`select!`], [`future`] | several futures at once, in one task |
 //! | [`stream`] | streams, and waiting for whichever of many futures is done first |
+//! | [`sync`] | locks, channels and notifications between tasks, on those of tokio |
 //! | [`stop`] | asking for work to stop, and being told |
 //! | [`env`](mod@env) | what code runs with: its stop token, and values of its callers |
 //! | [`signal`] | ctrl-c and termination |
@@ -63,20 +64,8 @@
 //!
 //! # What is not here yet
 //!
-//! *Channels and locks*: those of any crate that is not tied to a runtime work, such as `futures-channel`, `async-channel`, and
-//! `tokio::sync`, which needs no runtime of tokio. *Files*: [`task::spawn_blocking`] with `std::fs`. *A set of tasks* to join:
-//! [`stream::FuturesUnordered`] of their handles; it aborts nothing when it is dropped.
-//!
-//! ```
-//! use futures_channel::oneshot;
-//!
-//! #[tress::main(worker_threads = 2)]
-//! async fn main() {
-//!     let (sender, receiver) = oneshot::channel();
-//!     tress::spawn(async move { sender.send(6 * 7) });
-//!     assert_eq!(receiver.await, Ok(42));
-//! }
-//! ```
+//! *Files*: [`task::spawn_blocking`] with `std::fs`. *A set of tasks* to join: [`stream::FuturesUnordered`] of their handles; it
+//! aborts nothing when it is dropped.
 
 pub use futures_util::{join, select, select_biased, try_join};
 
@@ -85,7 +74,9 @@ pub use tress_net::http;
 pub use tress_net::signal;
 pub use tress_net::socket as net;
 pub use tress_runtime as runtime;
-pub use tress_runtime::{Builder, Handle, Runtime, env, frame, main, spawn, stop, task, test, time, trace};
+pub use tress_runtime::{
+    Builder, Handle, Runtime, env, frame, main, spawn, stop, sync, task, test, time, trace,
+};
 pub use tress_strand as strand;
 
 pub mod future {

@@ -78,22 +78,22 @@ fn within<R>(run_loop: &RunLoop, f: impl FnOnce() -> R) -> R {
 ///
 /// If the thread is in a run loop already.
 pub(crate) fn run_as_worker<R>(local: &Local, f: impl FnOnce() -> R) -> R {
-    assert_outside();
+    assert_outside("block_on");
     within(&RunLoop::new(&local.pool, local), f)
 }
 
 /// Runs `f` inside a run loop that has no queue.
 pub(crate) fn run_without_queue<R>(pool: &PoolRef, f: impl FnOnce() -> R) -> R {
-    assert_outside();
+    assert_outside("block_on");
     within(&RunLoop::new(pool, ptr::null()), f)
 }
 
-/// Panics if the thread is in a run loop.
+/// Panics if the thread is in a run loop, in which the function with this name would block it.
 #[track_caller]
-pub(crate) fn assert_outside() {
+pub(crate) fn assert_outside(function: &str) {
     assert!(
         LOOP.with(Cell::get).is_null(),
-        "`block_on` was called from inside a runtime: the thread would stop running the tasks that it is there for. \
+        "`{function}` was called from inside a runtime: the thread would stop running the tasks that it is there for. \
          Await the future instead, or wrap the call in `block_in_place`"
     );
 }

@@ -273,7 +273,7 @@ impl Handle {
     /// [`spawn_blocking`](crate::task::spawn_blocking).
     #[track_caller]
     pub fn block_on<F: Future>(&self, future: F) -> F::Output {
-        context::assert_outside();
+        context::assert_outside("block_on");
         scheduler::block_on(&self.pool, future)
     }
 

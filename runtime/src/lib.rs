@@ -24,6 +24,8 @@ pub mod reactor;
 mod runtime;
 mod scheduler;
 pub mod stop;
+#[cfg(not(tress_loom))]
+pub mod sync;
 pub mod task;
 pub mod time;
 pub mod trace;
