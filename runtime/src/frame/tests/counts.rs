@@ -1,6 +1,5 @@
 //! Tests that a slot is counted in its class, once, wherever it is.
 
-use std::collections::HashSet;
 use std::thread;
 
 use super::stress::alone;
