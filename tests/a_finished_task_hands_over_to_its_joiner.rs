@@ -3,12 +3,13 @@
 
 mod support;
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::thread;
 
 use support::{runtime, wait_until, watchdog};
-use tress::Runtime;
-use tress::task::{lazy, yield_now};
+use tress::task::{JoinHandle, lazy, yield_now};
+use tress::{Builder, Handle, Runtime};
 
 const JOINS: u64 = if cfg!(debug_assertions) { 100_000 } else { 1_000_000 };
 
@@ -91,8 +92,8 @@ fn all_the_way_up() {
     assert_eq!(runtime.block_on(joins).unwrap(), 10_000);
 }
 
-/// A task that spawns and joins one after the other, until it is over; with the number of joins. It has begun.
-fn hand_over_for_ever(runtime: &Runtime) -> (Arc<AtomicBool>, Arc<AtomicUsize>, tress::task::JoinHandle<()>) {
+/// A task that spawns and joins one after the other, until it is over. It has begun.
+fn hand_over_for_ever(runtime: &Runtime) -> (Arc<AtomicBool>, JoinHandle<()>) {
     let (is_over, joins) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
     let endless = {
         let (is_over, joins) = (Arc::clone(&is_over), Arc::clone(&joins));
@@ -104,7 +105,7 @@ fn hand_over_for_ever(runtime: &Runtime) -> (Arc<AtomicBool>, Arc<AtomicUsize>, 
         })
     };
     wait_until(|| joins.load(Ordering::Relaxed) > 1000, "the two do not run");
-    (is_over, joins, endless)
+    (is_over, endless)
 }
 
 /// Two that hand over to each other for ever do not starve a third one.
@@ -112,7 +113,7 @@ fn hand_over_for_ever(runtime: &Runtime) -> (Arc<AtomicBool>, Arc<AtomicUsize>, 
 fn and_others_get_their_turn() {
     let _watchdog = watchdog();
     let runtime = runtime(1);
-    let (is_over, _joins, endless) = hand_over_for_ever(&runtime);
+    let (is_over, endless) = hand_over_for_ever(&runtime);
     let third = runtime.spawn(async {
         for _ in 0..1000 {
             yield_now().await;
@@ -125,27 +126,82 @@ fn and_others_get_their_turn() {
     runtime.block_on(endless).unwrap();
 }
 
+/// Spawns a task on another thread, and waits until that has been done: from then on it stands in the queue that is for everybody.
+fn spawn_from_outside(handle: &Handle, task: impl FnOnce() + Send + 'static) {
+    let handle = handle.clone();
+    thread::spawn(move || drop(handle.spawn(async { task() }))).join().unwrap();
+}
+
 /// What comes from outside has its turn at the interval that was asked for, whatever numbers the hand-overs make the polls skip.
 #[test]
 fn and_what_comes_from_outside_gets_its_turn() {
+    const INTERVAL: u32 = 10;
     let _watchdog = watchdog();
-    let runtime = tress::Builder::new().worker_threads(1).queue_interval(64).build().unwrap();
-    let (is_over, joins, endless) = hand_over_for_ever(&runtime);
-    let mut waited = Vec::new();
-    for _ in 0..100 {
-        let (sent, reached) = (joins.load(Ordering::Relaxed), Arc::new(AtomicUsize::new(0)));
-        let task = {
-            let (joins, reached) = (Arc::clone(&joins), Arc::clone(&reached));
-            runtime.spawn(async move { reached.store(joins.load(Ordering::Relaxed), Ordering::Relaxed) })
-        };
-        wait_until(|| task.is_finished(), "it does not get its turn");
-        waited.push(reached.load(Ordering::Relaxed).saturating_sub(sent));
+    // Without looks at the clock, after which it may have its turn earlier.
+    let builder = Builder::new().worker_threads(1).queue_interval(INTERVAL).event_interval(u32::MAX);
+    let runtime = builder.build().unwrap();
+    let handle = runtime.handle().clone();
+    let waits = runtime.spawn(async move {
+        let mut waits = Vec::new();
+        for round in 0..20 {
+            if round % 2 == 0 {
+                // One poll more: rounds with even numbers are followed by some with odd ones.
+                yield_now().await;
+            }
+            let (joins, reached) = (Arc::new(AtomicUsize::new(0)), Arc::new(OnceLock::new()));
+            let reach = {
+                let (joins, reached) = (Arc::clone(&joins), Arc::clone(&reached));
+                move || reached.set(joins.load(Ordering::Relaxed)).unwrap()
+            };
+            spawn_from_outside(&handle, reach);
+            while reached.get().is_none() {
+                tress::spawn(async {}).await.unwrap();
+                joins.fetch_add(1, Ordering::Relaxed);
+            }
+            waits.extend(reached.get().copied());
+        }
+        waits
+    });
+    // Waited for without taking part.
+    wait_until(|| waits.is_finished(), "what comes from outside is starved");
+    let waits = runtime.block_on(waits).unwrap();
+    // A join is two polls.
+    assert!(waits.iter().all(|joins| *joins <= INTERVAL as usize / 2 + 1), "{waits:?}");
+}
+
+/// A long row of hand-overs gives way to what comes from outside long before the interval.
+#[test]
+fn and_a_row_gives_way_to_what_comes_from_outside() {
+    const DEPTH: usize = 10_000;
+    /// Each ends because the one below it has ended; the last one when `below` has been called.
+    fn chain(depth: usize, ended: Arc<AtomicUsize>, below: impl FnOnce() + Send + 'static) -> JoinHandle<()> {
+        tress::spawn(async move {
+            match depth {
+                0 => below(),
+                _ => chain(depth - 1, Arc::clone(&ended), below).await.unwrap(),
+            }
+            ended.fetch_add(1, Ordering::Relaxed);
+        })
     }
-    is_over.store(true, Ordering::Relaxed);
-    runtime.block_on(endless).unwrap();
-    // The median, since this thread may lose its core between the look at the count and the spawn.
-    waited.sort_unstable();
-    assert!(waited[50] <= 300, "{waited:?}");
+    let _watchdog = watchdog();
+    let builder = Builder::new().worker_threads(1).queue_interval(u32::MAX).event_interval(u32::MAX);
+    let runtime = builder.build().unwrap();
+    let (ended, reached) = (Arc::new(AtomicUsize::new(0)), Arc::new(OnceLock::new()));
+    let below = {
+        let (handle, ended, reached) = (runtime.handle().clone(), Arc::clone(&ended), Arc::clone(&reached));
+        move || {
+            let reach = move || reached.set(ended.load(Ordering::Relaxed)).unwrap();
+            spawn_from_outside(&handle, reach);
+        }
+    };
+    let task = {
+        let ended = Arc::clone(&ended);
+        runtime.spawn(async move { chain(DEPTH, ended, below).await.unwrap() })
+    };
+    wait_until(|| task.is_finished() && reached.get().is_some(), "the chain does not end");
+    let (reached, ended) = (*reached.get().unwrap(), ended.load(Ordering::Relaxed));
+    assert_eq!(ended, DEPTH + 1);
+    assert!(reached <= 100, "after {reached} tasks of {ended}");
 }
 
 /// A task that joins many gets ahead of the others for a while only.

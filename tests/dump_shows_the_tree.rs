@@ -309,3 +309,45 @@ fn of_a_deep_recursion() {
     let text = task.to_string();
     assert!(text.len() < DEPTH * 300, "the text is much wider than it is long: {}", text.len());
 }
+
+/// JSON has a number for how deep a frame is, at any depth, and is itself as flat as ever. Text is indented by that, up to some depth; from
+/// there on it has the number, too.
+#[test]
+fn of_depth_in_json_and_text() {
+    const DEPTH: usize = 5000;
+    fn nested(left: usize) -> Lazy<'static, ()> {
+        lazy(async move {
+            match left {
+                1 => sleep(LONG).await,
+                _ => nested(left - 1).await,
+            }
+        })
+    }
+    let _watchdog = watchdog();
+    let runtime = runtime(2);
+    runtime.spawn(async { nested(DEPTH).await });
+    first_task(&runtime, 1);
+    let dump = trace::dump(runtime.handle());
+    let json: serde_json::Value = serde_json::from_str(&dump.to_json()).unwrap();
+    let frames = json["tasks"][0]["frames"].as_array().unwrap();
+    assert_eq!(frames.len(), DEPTH + 1);
+    for (depth, frame) in frames.iter().enumerate() {
+        assert_eq!(frame["depth"], depth);
+        assert_eq!(frame["parent"].as_u64(), depth.checked_sub(1).map(|parent| parent as u64));
+        assert_eq!(frame["waits"].as_array().unwrap().len(), usize::from(depth == DEPTH), "{depth}");
+    }
+
+    let text = dump.tasks[0].to_string();
+    // A line of the task's own, and behind the last frame one of what it waits for.
+    let lines: Vec<_> = text.lines().skip(1).collect();
+    assert_eq!(lines.len(), DEPTH + 2);
+    let indents: Vec<_> = lines.iter().map(|line| line.len() - line.trim_start().len()).collect();
+    let last = indents.windows(2).position(|pair| pair[0] == pair[1]).expect("the indentation ends");
+    assert!((10..100).contains(&last), "it ends at a depth of {last}");
+    for (depth, line) in lines[..=DEPTH].iter().enumerate() {
+        assert_eq!(indents[depth], indents[depth.min(last)]);
+        assert!(depth == 0 || depth > last || indents[depth] > indents[depth - 1], "{line}");
+        assert_eq!(line.trim_start().starts_with(&format!("[{depth}] ")), depth > last, "{line}");
+    }
+    assert!(lines[DEPTH + 1].trim_start().starts_with(&format!("[{DEPTH}] - sleep at ")), "{text}");
+}

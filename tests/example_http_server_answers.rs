@@ -11,7 +11,7 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use example_process::HttpServer;
-use raw_http::{connect, exchange, read_to_close, status};
+use raw_http::{connect, exchange, read_response, read_to_close, status};
 use watchdog::watchdog;
 
 #[test]
@@ -34,6 +34,76 @@ fn routes_answer() {
     for path in ["/missing", "/plaintext/", "/files/a", "//"] {
         assert_eq!(status(&get(path)), "404", "{path}");
     }
+}
+
+/// The line of the example's routes that ends in a comment with this mark.
+fn line_of(mark: &str) -> usize {
+    let is_marked = |line: &str| line.ends_with(&format!("// {mark}"));
+    let index = include_str!("../examples/http_server/routes.rs").lines().position(is_marked);
+    index.expect("there is such a mark") + 1
+}
+
+/// What every task waits for: the one that accepts, the idle connection, and the one that asks, which waits for what it asks for.
+#[test]
+fn tasks_are_shown_with_what_they_wait_for() {
+    let _watchdog = watchdog(Duration::from_secs(60));
+    let server = HttpServer::start(&["--workers", "2"]);
+    let mut idle = connect(server.address);
+    idle.write_all(b"GET /plaintext HTTP/1.1\r\nhost: a\r\n\r\n").unwrap();
+    read_response(&mut idle);
+    let get = |path: &str, content_type: &str| {
+        let request = format!("GET {path} HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n");
+        let answer = exchange(server.address, request.as_bytes());
+        assert_eq!(status(&answer), "200", "{answer}");
+        let (head, body) = answer.split_once("\r\n\r\n").expect("a head has an end");
+        assert!(head.contains(&format!("content-type: {content_type}\r\n")), "{head}");
+        body.to_owned()
+    };
+    // A task may just be running, and is then shown from outside.
+    let eventually = |path, content_type, is_shown: &dyn Fn(&str) -> bool| {
+        let patience = Instant::now() + Duration::from_secs(20);
+        loop {
+            let body = get(path, content_type);
+            if is_shown(&body) {
+                return;
+            }
+            assert!(Instant::now() < patience, "{path}: {body}");
+        }
+    };
+    let asking = ("task", Some(("examples/http_server/routes.rs", line_of("the dump shows this line"))));
+
+    eventually("/tasks", "text/plain; charset=utf-8", &|text| {
+        let (what, at) = asking;
+        let at = at.map(|(file, line)| format!("- {what} at {file}:{line}:")).expect("it has a line");
+        let tasks = text.lines().filter(|line| line.starts_with("task ")).count();
+        assert!(text.starts_with(&format!("{tasks} tasks\n")), "{text}");
+        text.contains(&at) && text.contains("- http read at ") && text.contains("- tcp accept at ")
+    });
+
+    eventually("/tasks.json", "application/json", &|json| {
+        let dump: serde_json::Value = serde_json::from_str(json).expect("it is JSON");
+        let tasks = dump["tasks"].as_array().expect("it has tasks");
+        let waits_of = |task: &serde_json::Value| -> Vec<_> {
+            let frames = task["frames"].as_array().expect("a task has frames").clone();
+            frames
+                .iter()
+                .flat_map(|frame| frame["waits"].as_array().expect("a frame waits").clone())
+                .collect()
+        };
+        let waits_for = |what: &str, at: Option<(&str, usize)>| {
+            let is_it = |wait: &serde_json::Value| {
+                let location = &wait["location"];
+                wait["what"] == what
+                    && at.is_none_or(|(file, line)| location["file"] == file && location["line"] == line)
+            };
+            let waits =
+                |task: &&serde_json::Value| task["state"] == "idle" && waits_of(task).iter().any(is_it);
+            tasks.iter().filter(waits).count()
+        };
+        waits_for(asking.0, asking.1) == 1
+            && waits_for("http read", None) == 1
+            && waits_for("tcp accept", None) == 1
+    });
 }
 
 #[test]

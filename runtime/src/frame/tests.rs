@@ -3,6 +3,7 @@
 #![expect(unsafe_code, reason = "uses memory that it allocates")]
 
 mod allocators;
+mod counts;
 mod give_back;
 mod stress;
 

@@ -72,7 +72,8 @@ pub struct FrameDump {
     /// The line that awaits it. The task's own future has none, nor has a frame that is spawned as it is, or that this crate polls for
     /// its user, as [`timeout`](crate::time::timeout) does.
     pub awaited_at: Option<&'static Location<'static>>,
-    /// The place in [`TaskDump::frames`] of the frame that awaits it; `None` for the task's own future.
+    /// The place in [`TaskDump::frames`] of the frame that awaits it; `None` for the task's own future. If the one that awaited it has panicked,
+    /// of the nearest frame above that has not.
     pub parent: Option<usize>,
     /// How many frames lie above it.
     pub depth: usize,
@@ -176,7 +177,7 @@ impl State {
 
 impl Dump {
     /// As a JSON object: `{"tasks":[…]}`, whose members are named like the fields here. Durations are in seconds, unknown
-    /// values `null`.
+    /// values `null`. Frames are a flat list: however deep they are nested, all are in it, and the JSON is not.
     ///
     /// # Examples
     ///

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use super::{Dump, FrameDump, State, TaskDump, WaitDump};
 
-/// Each task with its frames below it, indented by their depth.
+/// Each task with its frames below it, indented by their depth. The deeper ones of a long chain are all indented alike, and say how deep they are by
+/// a number in brackets.
 impl fmt::Display for Dump {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let count = self.tasks.len();

@@ -48,9 +48,14 @@ impl Scoped {
         unsafe { self.ptr.add(WORD) }
     }
 
-    fn maker(&self) -> Option<AllocatorRef> {
+    /// Who made it, held as whoever polls a frame does.
+    fn held_maker(&self) -> Maker {
         // SAFETY: it came from `alloc_scoped` and is not freed yet.
-        unsafe { allocator_of(self.ptr, self.layout, self.origin) }.get().cloned()
+        unsafe { allocator_of(self.ptr, self.layout, self.origin) }
+    }
+
+    fn maker(&self) -> Option<AllocatorRef> {
+        self.held_maker().get().cloned()
     }
 }
 
@@ -191,6 +196,20 @@ fn a_panicking_allocator_breaks_nothing() {
     let last = make(Kind::Task).expect("there is memory");
     drop(allocator);
     drop(last);
+}
+
+/// Who polls a frame holds its allocator for as long, and may be the last to do so.
+#[test]
+fn a_panicking_allocator_goes_with_whoever_holds_it() {
+    let allocator = PlainArc::new(Unreliable::default());
+    let frame = with_allocator(allocator.clone(), || Scoped::new(layout(100, 8), Kind::Raw))
+        .expect("there is memory");
+    let held = frame.held_maker();
+    drop(frame);
+    assert_eq!(allocator.freed.load(Ordering::Relaxed), 1);
+    allocator.in_deallocate.store(true, Ordering::Relaxed);
+    drop(allocator);
+    drop(held);
 }
 
 /// Makes a frame each time that it is asked for one.
