@@ -98,7 +98,7 @@ impl CountingScope {
         F: Future + Send + 'static,
         F::Output: Send + 'static,
     {
-        let member = self.group.join()?;
+        let member = Group::join(&self.group)?;
         let future = Counted { future, member };
         Some(handle::spawn_child(&handle.pool, future, Some(self.stop.token()), Location::caller()))
     }

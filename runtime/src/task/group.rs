@@ -27,14 +27,14 @@ impl Group {
     }
 
     /// Becomes a member; `None` if the group is closed.
-    pub(super) fn join(self: &Arc<Self>) -> Option<Member> {
-        let mut state = self.0.lock();
+    pub(super) fn join(group: &Arc<Self>) -> Option<Member> {
+        let mut state = group.0.lock();
         if state.is_closed {
             return None;
         }
         state.members += 1;
         drop(state);
-        Some(Member(Arc::clone(self)))
+        Some(Member(Arc::clone(group)))
     }
 
     pub(super) fn close(&self) {

@@ -57,7 +57,7 @@ pub struct JoinSet<T> {
 
 /// Who has ended.
 #[derive(Debug)]
-struct Ended(Mutex<State>);
+pub(super) struct Ended(Mutex<State>);
 
 #[derive(Debug)]
 struct State {
@@ -69,7 +69,7 @@ struct State {
 
 /// Says that a task ends when it is dropped: with its future, whatever the reason.
 #[derive(Debug)]
-struct SaysSo {
+pub(super) struct SaysSo {
     ended: Arc<Ended>,
     place: usize,
 }
@@ -104,12 +104,46 @@ impl<F: Future> Future for Member<F> {
     }
 }
 
+impl Ended {
+    pub(super) fn new() -> Arc<Self> {
+        Arc::new(Self(Mutex::new(State { places: VecDeque::new(), waker: None })))
+    }
+
+    /// The place of the next task that says that it ends.
+    pub(super) fn poll_next(&self, cx: &Context<'_>) -> Poll<usize> {
+        let mut state = self.0.lock();
+        if let Some(place) = state.places.pop_front() {
+            return Poll::Ready(place);
+        }
+        if state.waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
+            return Poll::Pending;
+        }
+        drop(state);
+        // A foreign waker's clone and drop may do anything: they are called without the lock.
+        let waker = cx.waker().clone();
+        let mut state = self.0.lock();
+        if let Some(place) = state.places.pop_front() {
+            drop(state);
+            return Poll::Ready(place);
+        }
+        let former = state.waker.replace(waker);
+        drop(state);
+        drop(former);
+        Poll::Pending
+    }
+}
+
+impl SaysSo {
+    pub(super) fn new(ended: &Arc<Ended>, place: usize) -> Self {
+        Self { ended: Arc::clone(ended), place }
+    }
+}
+
 impl<T> JoinSet<T> {
     /// Makes an empty set.
     #[must_use]
     pub fn new() -> Self {
-        let ended = Ended(Mutex::new(State { places: VecDeque::new(), waker: None }));
-        Self { ended: Arc::new(ended), tasks: Vec::new(), free: Vec::new(), len: 0, ending: None }
+        Self { ended: Ended::new(), tasks: Vec::new(), free: Vec::new(), len: 0, ending: None }
     }
 
     /// How many tasks are in it, those included that have ended and were not joined yet.
@@ -248,7 +282,7 @@ impl<T> JoinSet<T> {
         while !self.is_empty() {
             let place = match self.ending {
                 Some(place) => place,
-                None => ready!(self.poll_ending(cx)),
+                None => ready!(self.ended.poll_next(cx)),
             };
             self.ending = Some(place);
             let mut ended = None;
@@ -266,29 +300,6 @@ impl<T> JoinSet<T> {
             }
         }
         Poll::Ready(None)
-    }
-
-    /// The place of the next task that says that it ends.
-    fn poll_ending(&mut self, cx: &mut Context<'_>) -> Poll<usize> {
-        let mut state = self.ended.0.lock();
-        if let Some(place) = state.places.pop_front() {
-            return Poll::Ready(place);
-        }
-        if state.waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
-            return Poll::Pending;
-        }
-        drop(state);
-        // A foreign waker's clone and drop may do anything: they are called without the lock.
-        let waker = cx.waker().clone();
-        let mut state = self.ended.0.lock();
-        if let Some(place) = state.places.pop_front() {
-            drop(state);
-            return Poll::Ready(place);
-        }
-        let former = state.waker.replace(waker);
-        drop(state);
-        drop(former);
-        Poll::Pending
     }
 }
 
@@ -330,7 +341,7 @@ impl<T: Send + 'static> JoinSet<T> {
             self.tasks.push(None);
             self.tasks.len() - 1
         });
-        let member = Member { future, says_so: SaysSo { ended: Arc::clone(&self.ended), place } };
+        let member = Member { future, says_so: SaysSo::new(&self.ended, place) };
         let task = handle::spawn_child(&handle.pool, member, stop, caller);
         let abort = task.abort_handle();
         self.tasks[place] = Some(task);

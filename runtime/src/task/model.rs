@@ -12,6 +12,7 @@ mod executor;
 mod join;
 mod scan;
 mod trace;
+mod waits;
 mod wake;
 
 use std::collections::VecDeque;

@@ -217,7 +217,7 @@ impl<E: Send + 'static> Scope<E> {
         F: Future<Output = Result<(), E>> + Send + 'static,
     {
         let shared = &self.0;
-        let task = shared.begin()?;
+        let task = Shared::begin(shared)?;
         let number = task.number;
         let future = Spawned { attempt: Attempt { future: Some(future) }, task };
         let spawned =
@@ -250,14 +250,14 @@ impl<E> Shared<E> {
     }
 
     /// A task is about to be spawned; `None` if the scope has ended.
-    fn begin(self: &Arc<Self>) -> Option<Task<E>> {
-        let member = self.group.join()?;
-        let mut state = self.state.lock();
+    fn begin(shared: &Arc<Self>) -> Option<Task<E>> {
+        let member = Group::join(&shared.group)?;
+        let mut state = shared.state.lock();
         let number = state.next;
         state.next += 1;
         state.tasks.insert(number, None);
         drop(state);
-        Some(Task { shared: Arc::clone(self), number, _member: member })
+        Some(Task { shared: Arc::clone(shared), number, _member: member })
     }
 
     /// A task has been spawned. True if the caller has to abort it, since the scope is gone.
