@@ -46,6 +46,7 @@
 //! |---|---|
 //! | [`main`](macro@main), [`test`](macro@test), [`Runtime`], [`Builder`], [`Handle`] | starting a runtime |
 //! | [`spawn`], [`task`] | tasks and their handles |
+//! | [`task::scope`], [`task::JoinSet`], [`task::CountingScope`] | several tasks at once: waiting for them, and stopping them |
 //! | [`task::lazy`], [`task::Lazy`] | futures in frames of their own: recursion, cheap wakes at any depth |
 //! | [`net`] | TCP |
 //! | [`http`] | an HTTP server on hyper |
@@ -64,8 +65,7 @@
 //!
 //! # What is not here yet
 //!
-//! *Files*: [`task::spawn_blocking`] with `std::fs`. *A set of tasks* to join: [`stream::FuturesUnordered`] of their handles; it
-//! aborts nothing when it is dropped.
+//! *Files*: [`task::spawn_blocking`] with `std::fs`.
 
 pub use futures_util::{join, select, select_biased, try_join};
 
