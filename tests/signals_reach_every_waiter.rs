@@ -6,7 +6,8 @@ mod watchdog;
 use std::process::Command;
 use std::time::Duration;
 
-use tress::signal::{ctrl_c, terminate};
+use tress::env;
+use tress::signal::{ctrl_c, ctrl_c_token, terminate, terminate_token};
 use tress::time::timeout;
 use watchdog::{Watchdog, watchdog};
 
@@ -69,4 +70,25 @@ fn without_a_runtime_there_is_an_error() {
     }
     assert!(error(ctrl_c()).contains("runtime"));
     assert!(error(terminate()).contains("runtime"));
+}
+
+#[test]
+fn tokens_are_asked_to_stop_by_them() {
+    let _alone = alone();
+    let runtime = tress::Runtime::new().unwrap();
+    runtime.block_on(async {
+        let (interrupted, terminated) = (ctrl_c_token().unwrap(), terminate_token().unwrap());
+        let long = tress::time::sleep(Duration::from_secs(3600));
+        let task = tress::spawn(env::scope().stop(interrupted.clone()).run(long));
+        assert!(!interrupted.is_stop_requested());
+        send("-INT");
+        assert!(task.await.unwrap_err().is_stopped());
+        assert!(interrupted.is_stop_requested() && !terminated.is_stop_requested());
+        send("-TERM");
+        terminated.stop_requested().await;
+        // Later ones wait for the next.
+        assert!(!ctrl_c_token().unwrap().is_stop_requested());
+    });
+    let error = ctrl_c_token().unwrap_err();
+    assert_eq!(error.kind(), std::io::ErrorKind::NotFound, "{error}");
 }

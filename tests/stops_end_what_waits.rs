@@ -8,7 +8,7 @@ use std::io;
 use std::pin::{Pin, pin};
 use std::task::Poll;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use leaves::poll_once;
@@ -415,4 +415,36 @@ fn a_stopped_future_may_still_be_ready() {
         .await
     });
     assert_eq!(runtime.block_on(runtime.spawn(raced)).unwrap(), 7);
+}
+
+#[test]
+fn a_deadline_stops_what_waits_and_keeps_to_outer_stops() {
+    let _watchdog = watchdog();
+    let runtime = runtime(2);
+    let soon = || Instant::now() + Duration::from_millis(20);
+    // In the future itself, in a frame that is polled directly, and below a child with wakers of its own.
+    let begun = Instant::now();
+    let three = env::scope().deadline(soon()).run(async {
+        let mut all: FuturesUnordered<_> = [stop::outcome(sleep(LONG))].into_iter().collect();
+        let (own, framed, child) =
+            tress::join!(stop::outcome(sleep(LONG)), stop::outcome(lazy(sleep(LONG))), all.next());
+        (own.is_stopped(), framed.is_stopped(), child)
+    });
+    assert_eq!(runtime.block_on(three), (true, true, Some(Outcome::Stopped)));
+    assert!(begun.elapsed() >= Duration::from_millis(20));
+    // One that is met does nothing.
+    assert_eq!(runtime.block_on(env::scope().deadline(soon()).run(async { 7 })), 7);
+    // One that is over already stops the first wait.
+    let late = env::scope().deadline(Instant::now()).run(async { sleep(LONG).await });
+    assert_eq!(runtime.block_on(stop::outcome(late)), Outcome::Stopped);
+    // What stops whoever awaits it stops it, too; and so does its own token.
+    for own in [false, true] {
+        let source = StopSource::new();
+        let scope = env::scope().deadline(Instant::now() + LONG);
+        let scope = if own { scope.stop(source.token()) } else { scope };
+        let token = if own { StopToken::never() } else { source.token() };
+        let task = runtime.spawn(until(token, scope.run(sleep(LONG))));
+        source.request_stop();
+        assert!(runtime.block_on(task).unwrap_err().is_stopped());
+    }
 }

@@ -1,7 +1,7 @@
 //! Signals of the operating system.
 
 use std::fmt;
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::io::{self, Read};
 use std::os::unix::net::UnixStream;
 use std::pin::Pin;
@@ -10,8 +10,10 @@ use std::task::{Context, Poll};
 use signal_hook::SigId;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::low_level::{pipe, unregister};
+use tress_runtime::Handle;
 use tress_runtime::leaf::Wait;
 use tress_runtime::reactor::{Direction, Interest};
+use tress_runtime::stop::{StopSource, StopToken};
 
 use crate::socket::registered::Registered;
 
@@ -77,6 +79,65 @@ pub fn terminate() -> Terminate {
     Terminate(Signal::new(SIGTERM, "terminate"))
 }
 
+/// A token that is asked to stop by the next ctrl-c (`SIGINT`).
+///
+/// The signal is caught from the call on, as by [`ctrl_c`]; a task of the current runtime waits for it.
+///
+/// # Errors
+///
+/// If there is no current runtime, or no descriptor is to be had.
+///
+/// # Examples
+///
+/// A program whose work is stopped by ctrl-c, and which then cleans up:
+///
+/// ```no_run
+/// use std::time::Duration;
+/// use tress::{env, signal, stop, time};
+///
+/// #[tress::main]
+/// async fn main() -> std::io::Result<()> {
+///     let work = async {
+///         loop {
+///             time::sleep(Duration::from_secs(1)).await;
+///             println!("tick");
+///         }
+///     };
+///     let work: stop::Outcome<()> = stop::outcome(env::scope().stop(signal::ctrl_c_token()?).run(work)).await;
+///     println!("good bye: {work:?}");
+///     Ok(())
+/// }
+/// ```
+#[track_caller]
+pub fn ctrl_c_token() -> io::Result<StopToken> {
+    stopped_by(Signal::new(SIGINT, "ctrl-c"))
+}
+
+/// A token that is asked to stop when the process is next asked to end (`SIGTERM`); see [`ctrl_c_token`].
+///
+/// # Errors
+///
+/// If there is no current runtime, or no descriptor is to be had.
+#[track_caller]
+pub fn terminate_token() -> io::Result<StopToken> {
+    stopped_by(Signal::new(SIGTERM, "terminate"))
+}
+
+/// A token that is asked to stop by a signal.
+fn stopped_by(mut signal: Signal) -> io::Result<StopToken> {
+    let runtime = Handle::try_current()?;
+    signal.check()?;
+    let source = StopSource::new();
+    let token = source.token();
+    runtime.spawn(async move {
+        // An error is the end of the runtime, and of this task with it.
+        if poll_fn(|cx| signal.poll(cx)).await.is_ok() {
+            source.request_stop();
+        }
+    });
+    Ok(token)
+}
+
 /// The future of [`ctrl_c`].
 #[must_use = "futures do nothing unless awaited"]
 pub struct CtrlC(Signal);
@@ -123,6 +184,14 @@ impl Signal {
     #[track_caller]
     fn new(signal: i32, what: &'static str) -> Self {
         Self { waiter: Waiter::new(signal).map_err(Some), wait: Wait::new(what) }
+    }
+
+    /// Whether the signal is caught.
+    fn check(&mut self) -> io::Result<()> {
+        match &mut self.waiter {
+            Ok(_) => Ok(()),
+            Err(error) => Err(error.take().expect("a signal that is not caught is not used again")),
+        }
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -5,6 +5,7 @@ use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Instant;
 
 use pin_project_lite::pin_project;
 
@@ -12,7 +13,8 @@ use super::current::{self, within};
 use super::node::{Env, Node, Value};
 use super::waiting::StopScope;
 use crate::primitive::sync::PlainArc;
-use crate::stop::{StopCallback, StopToken};
+use crate::stop::{StopCallback, StopSource, StopToken};
+use crate::time::{Sleep, sleep_until};
 
 /// Begins an environment that differs from the current one in what is said next; see [`Scope`].
 ///
@@ -20,7 +22,7 @@ use crate::stop::{StopCallback, StopToken};
 ///
 /// See the [module](super).
 pub fn scope() -> Scope {
-    Scope { base: None, stop: None, values: Vec::new() }
+    Scope { base: None, stop: None, deadline: None, values: Vec::new() }
 }
 
 /// Runs a future that nothing stops, whatever stops whoever awaits it.
@@ -58,7 +60,7 @@ pub(crate) fn child(stop: Option<StopToken>) -> Option<Scope> {
     (base.is_some() || stop.is_some()).then(|| Scope {
         base: Some(base.unwrap_or_default()),
         stop,
-        values: Vec::new(),
+        ..scope()
     })
 }
 
@@ -86,6 +88,7 @@ pub struct Scope {
     /// What it differs from; `None` is whatever is current when the future is first polled.
     base: Option<Env>,
     stop: Option<StopToken>,
+    deadline: Option<Instant>,
     /// The nearest last.
     values: Vec<(TypeId, Box<dyn Any + Send + Sync>)>,
 }
@@ -101,6 +104,28 @@ impl Scope {
     /// To be stopped by both, give it the token of a source that is [linked](crate::stop::StopSource::linked_to) to the outer token.
     pub fn stop(self, token: StopToken) -> Self {
         Self { stop: Some(token), ..self }
+    }
+
+    /// When the future is stopped, if it has not ended by then, besides being stopped by whatever stops it otherwise.
+    ///
+    /// Unlike [`timeout`](crate::time::timeout), it drops nothing: what waits is stopped, and an operation that has moved something reports
+    /// that.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::{Duration, Instant};
+    /// use tress::{env, stop, time};
+    ///
+    /// # let runtime = tress::Runtime::new()?;
+    /// let deadline = Instant::now() + Duration::from_millis(1);
+    /// let nap = env::scope().deadline(deadline).run(time::sleep(Duration::from_secs(60)));
+    /// assert!(runtime.block_on(stop::outcome(nap)).is_stopped());
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    pub fn deadline(self, deadline: Instant) -> Self {
+        let earliest = self.deadline.map_or(deadline, |other| other.min(deadline));
+        Self { deadline: Some(earliest), ..self }
     }
 
     /// A value, in front of others of its type.
@@ -125,8 +150,14 @@ impl Scope {
     /// The environment, on top of the current one.
     fn begin(self) -> Begun {
         let base = self.base.unwrap_or_else(super::current);
-        let is_own_stop = self.stop.is_some();
-        let stop = match self.stop {
+        let deadline = self.deadline.map(|deadline| {
+            let outer = self.stop.clone().unwrap_or_else(|| base.stop_token());
+            let sleep = Box::pin(sleep_until(deadline));
+            Deadline { source: StopSource::linked_to(&outer), sleep }
+        });
+        let stop = deadline.as_ref().map(|deadline| deadline.source.token()).or(self.stop);
+        let is_own_stop = stop.is_some();
+        let stop = match stop {
             None => base.stop().cloned(),
             Some(token) if token.is_stop_possible() => Some(PlainArc::new(StopScope::new(token))),
             Some(_) => None,
@@ -134,7 +165,7 @@ impl Scope {
         let values = base.0.as_ref().and_then(|node| node.values.clone());
         let values = self.values.into_iter().fold(values, |outer, value| Some(Value::on(outer, value)));
         let own_stop = stop.clone().filter(|_| is_own_stop);
-        Begun { env: Node::wrap(stop, values), own_stop }
+        Begun { env: Node::wrap(stop, values), own_stop, deadline }
     }
 }
 
@@ -163,6 +194,14 @@ struct Begun {
     env: Env,
     /// The stop scope that this environment does not share with the one around it.
     own_stop: Option<PlainArc<StopScope>>,
+    deadline: Option<Deadline>,
+}
+
+/// Requests a stop when its time has come.
+#[derive(Debug)]
+struct Deadline {
+    source: StopSource,
+    sleep: Pin<Box<Sleep>>,
 }
 
 impl Drop for Begun {
@@ -211,6 +250,13 @@ impl<F: Future> Future for Scoped<F> {
             *this.stage = Stage::Begun(begun);
         }
         let Stage::Begun(begun) = this.stage else { panic!("a scope was polled after a panic") };
+        if let Some(deadline) = &mut begun.deadline
+            // Nothing stops the timer.
+            && within(&Env::empty(), || deadline.sleep.as_mut().poll(cx)).is_ready()
+        {
+            deadline.source.request_stop();
+            begun.deadline = None;
+        }
         let mut future = this.future;
         within(&begun.env, || {
             let inner = future.as_mut().as_pin_mut().expect("a scope was polled after it had completed");
