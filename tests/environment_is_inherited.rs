@@ -311,3 +311,33 @@ fn a_scope_that_is_never_polled_drops_what_it_has() {
     drop(env::scope().value(value).stop(StopSource::new().token()).run(async move { drop(local) }));
     assert_eq!(census.alive(), 0);
 }
+
+#[test]
+fn a_dump_and_a_shutdown_have_none_for_the_tasks_of_others() {
+    let _watchdog = watchdog();
+    let runtime = runtime(2);
+    let other = support::runtime(1);
+    let log = Arc::new(Mutex::new(Vec::new()));
+    let seen = log.clone();
+    let polled = Gate::default();
+    let (gate, says) = (polled.clone(), SaysWhere(log.clone()));
+    other.spawn(async move {
+        let _says = says;
+        std::future::poll_fn(|cx| {
+            seen.lock().unwrap().push(depth());
+            gate.poll(cx)
+        })
+        .await;
+    });
+    wait_until(|| polled.polls() == 1, "the task is polled");
+    let task = runtime.spawn(at(9, async move {
+        while polled.polls() < 2 {
+            drop(tress::trace::dump(other.handle()));
+        }
+        block_in_place(|| drop(other));
+        depth()
+    }));
+    assert_eq!(runtime.block_on(task).unwrap(), Some(9));
+    let seen = log.lock().unwrap();
+    assert!(seen.len() >= 3 && seen.iter().all(Option::is_none), "{seen:?}");
+}

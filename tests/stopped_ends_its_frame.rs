@@ -144,7 +144,7 @@ fn one_that_loses_a_select_does_nothing() {
 }
 
 #[test]
-fn one_that_is_kept_until_the_poll_ends_counts() {
+fn one_that_is_kept_and_not_awaited_does_nothing() {
     let _watchdog = watchdog();
     let runtime = runtime(1);
     let task = runtime.spawn(async {
@@ -156,7 +156,7 @@ fn one_that_is_kept_until_the_poll_ends_counts() {
         yield_now().await;
         drop(second);
     });
-    assert!(runtime.block_on(task).unwrap_err().is_stopped());
+    assert!(runtime.block_on(task).is_ok());
 }
 
 #[test]

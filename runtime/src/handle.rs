@@ -270,7 +270,7 @@ impl Handle {
     /// # Panics
     ///
     /// From inside a runtime, unless in [`block_in_place`](crate::task::block_in_place) or
-    /// [`spawn_blocking`](crate::task::spawn_blocking).
+    /// [`spawn_blocking`](crate::task::spawn_blocking); and if the future is stopped, as [`Runtime::block_on`](crate::Runtime::block_on).
     #[track_caller]
     pub fn block_on<F: Future>(&self, future: F) -> F::Output {
         context::assert_outside("block_on");

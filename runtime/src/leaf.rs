@@ -11,9 +11,9 @@ use std::panic::Location;
 use std::task::{Context, Poll, ready};
 
 use crate::coop;
-use crate::env::{self, StopScope};
+use crate::env;
 use crate::primitive::coarse::{self, Moment};
-use crate::stop::{Raised, raise};
+use crate::stop::{StopScope, raise};
 use crate::trace::collector;
 
 /// One wait of one leaf operation.
@@ -96,8 +96,7 @@ impl Wait {
     ///
     /// Nor is it called when the stop token of the [environment](crate::env) has been requested to stop: then whoever awaits the operation is
     /// stopped, as by [`stopped`](crate::stop::stopped). An operation that waits when that happens is polled again. So what an attempt has
-    /// moved is always reported, and one that comes after the stop moves nothing. (Where the result of that poll is ready nevertheless, since
-    /// something else has won, nothing has happened; but if it ends pending, the stop holds, even if the operation has been dropped.)
+    /// moved is always reported, and one that comes after the stop moves nothing.
     #[inline]
     pub fn poll<T>(
         &mut self,
@@ -105,7 +104,7 @@ impl Wait {
         attempt: impl FnOnce(&mut Context<'_>) -> Poll<T>,
     ) -> Poll<T> {
         if env::stop_scope(StopScope::is_stop_requested) == Some(true) {
-            return self.stop();
+            return self.stop(cx);
         }
         let poll = self.poll_shielded(cx, attempt);
         if poll.is_pending() {
@@ -140,9 +139,12 @@ impl Wait {
 
     /// The operation is not to go on: whoever awaits it is stopped.
     #[cold]
-    fn stop<T>(&mut self) -> Poll<T> {
+    fn stop<T>(&mut self, cx: &mut Context<'_>) -> Poll<T> {
+        // Who catches stops in a loop has to let others run, too.
+        let unit = ready!(coop::poll_proceed(cx));
+        unit.made_progress();
         collector::found(self.what, self.location, self.since);
-        raise(Raised::FIRMLY);
+        raise(cx);
         Poll::Pending
     }
 

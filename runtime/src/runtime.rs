@@ -66,6 +66,8 @@ impl Runtime {
     ///
     /// From inside a runtime, unless in [`block_in_place`](crate::task::block_in_place) or
     /// [`spawn_blocking`](crate::task::spawn_blocking): the thread would stop running the tasks that it is there for.
+    /// And if the future is stopped, by [`stopped`](crate::stop::stopped) or by the token of its [environment](crate::env), outside an
+    /// [`outcome`](crate::stop::outcome): there is nobody who could be told.
     ///
     /// # Examples
     ///

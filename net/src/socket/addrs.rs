@@ -4,8 +4,11 @@
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
+use std::panic::Location;
 
 use tress_runtime::task;
+
+use super::begin;
 
 /// What can be turned into socket addresses.
 ///
@@ -47,10 +50,14 @@ impl<T: sealed::Resolve + ?Sized> ToSocketAddrs for T {}
 /// # Ok(())
 /// # }
 /// ```
-pub async fn lookup_host(address: impl ToSocketAddrs) -> io::Result<Vec<SocketAddr>> {
-    match resolve(address).await? {
-        Addresses::One(address) => Ok(vec![address]),
-        Addresses::Many(addresses) => Ok(addresses),
+#[track_caller]
+pub fn lookup_host<A: ToSocketAddrs>(address: A) -> impl Future<Output = io::Result<Vec<SocketAddr>>> {
+    let caller = Location::caller();
+    async move {
+        match resolve("host lookup", caller, address).await? {
+            Addresses::One(address) => Ok(vec![address]),
+            Addresses::Many(addresses) => Ok(addresses),
+        }
     }
 }
 
@@ -70,10 +77,15 @@ impl Addresses {
 }
 
 /// Turns `address` into at least one socket address.
-pub(crate) async fn resolve(address: impl ToSocketAddrs) -> io::Result<Addresses> {
+pub(crate) async fn resolve(
+    what: &'static str,
+    caller: &'static Location<'static>,
+    address: impl ToSocketAddrs,
+) -> io::Result<Addresses> {
     // What is awaited must not hold `address`: callers' futures are `Send` whatever it is.
     let known = address.resolve();
     drop(address);
+    begin(what, caller).await;
     let found = match known {
         sealed::Resolution::One(address) => return Ok(Addresses::One(address)),
         sealed::Resolution::Many(addresses) => addresses,

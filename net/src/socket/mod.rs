@@ -18,6 +18,12 @@ mod tcp_listener;
 mod tcp_socket;
 mod tcp_stream;
 
+use std::future::poll_fn;
+use std::panic::Location;
+use std::task::Poll;
+
+use tress_runtime::leaf::Wait;
+
 pub use addrs::{ToSocketAddrs, lookup_host};
 pub use split::{ReadHalf, WriteHalf};
 pub use split_owned::{OwnedReadHalf, OwnedWriteHalf, ReuniteError};
@@ -26,3 +32,9 @@ pub use tcp_listener::TcpListener;
 pub use tcp_socket::TcpSocket;
 pub use tcp_stream::TcpStream;
 pub use tress_runtime::reactor::{Interest, Ready};
+
+/// Lets an operation of several steps begin, unless whoever awaits it is to stop.
+async fn begin(what: &'static str, caller: &'static Location<'static>) {
+    let mut wait = Wait::at(what, caller);
+    poll_fn(|cx| wait.poll(cx, |_| Poll::Ready(()))).await;
+}

@@ -63,16 +63,20 @@ impl TcpListener {
     /// # Ok(())
     /// # }
     /// ```
-    pub async fn bind(address: impl ToSocketAddrs) -> io::Result<Self> {
-        let addresses = resolve(address).await?;
-        let mut last_error = None;
-        for &address in addresses.as_slice() {
-            match Self::bind_one(address) {
-                Ok(listener) => return Ok(listener),
-                Err(error) => last_error = Some(error),
+    #[track_caller]
+    pub fn bind<A: ToSocketAddrs>(address: A) -> impl Future<Output = io::Result<Self>> {
+        let caller = Location::caller();
+        async move {
+            let addresses = resolve("tcp bind", caller, address).await?;
+            let mut last_error = None;
+            for &address in addresses.as_slice() {
+                match Self::bind_one(address) {
+                    Ok(listener) => return Ok(listener),
+                    Err(error) => last_error = Some(error),
+                }
             }
+            Err(last_error.expect("resolving gives at least one address"))
         }
-        Err(last_error.expect("resolving gives at least one address"))
     }
 
     fn bind_one(address: SocketAddr) -> io::Result<Self> {

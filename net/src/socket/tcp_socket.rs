@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use socket2::{Domain, Protocol, SockAddr, Socket, TcpKeepalive, Type};
 
-use super::{TcpListener, TcpStream};
+use super::{TcpListener, TcpStream, begin};
 
 /// A TCP socket that is not connected yet: the place to set options that matter before that.
 ///
@@ -107,6 +107,7 @@ impl TcpSocket {
         address: SocketAddr,
         caller: &'static Location<'static>,
     ) -> io::Result<TcpStream> {
+        begin("tcp connect", caller).await;
         match self.socket.connect(&SockAddr::from(address)) {
             Err(error) if !is_in_progress(&error) => return Err(error),
             _ => {}

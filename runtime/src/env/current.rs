@@ -5,10 +5,12 @@ use std::cell::Cell;
 use std::marker::PhantomData;
 use std::mem::ManuallyDrop;
 use std::ptr::{self, NonNull};
+use std::task::Waker;
 
 use super::node::{Env, Node};
-use super::waiting::StopScope;
+use crate::containment::contain_panic;
 use crate::primitive::sync::PlainArc;
+use crate::stop::StopScope;
 
 // Std's, also under loom: no protocol depends on it, and no model has an environment.
 std::thread_local! {
@@ -21,6 +23,17 @@ std::thread_local! {
 pub(crate) struct Entered<'a> {
     outer: *const Node,
     _borrow: PhantomData<&'a Env>,
+}
+
+impl Entered<'static> {
+    /// Begins to run with nothing.
+    ///
+    /// # Safety
+    ///
+    /// That of [`new`](Self::new).
+    pub(crate) unsafe fn nothing() -> Self {
+        Self { outer: CURRENT.replace(ptr::null()), _borrow: PhantomData }
+    }
 }
 
 impl<'a> Entered<'a> {
@@ -48,6 +61,11 @@ pub(crate) fn within<R>(env: &Env, f: impl FnOnce() -> R) -> R {
     // SAFETY: the guard lives on this stack frame, and what it borrows outlives that.
     let _entered = unsafe { Entered::new(env) };
     f()
+}
+
+/// Runs `f` with no environment: what it polls or drops is none of the caller's.
+pub(crate) fn outside<R>(f: impl FnOnce() -> R) -> R {
+    within(&Env::empty(), f)
 }
 
 /// Lends the current environment.
@@ -107,15 +125,25 @@ impl Recorded {
         Entered { outer: CURRENT.replace(self.0.as_ptr()), _borrow: PhantomData }
     }
 
-    /// Lets go of it. What the drop of a value panics with ends there.
+    /// Lets go of it, for somebody who has waited by this waker. What the drop of a value panics with ends there.
     ///
     /// # Safety
     ///
     /// It is released once, and not used afterwards.
-    pub(crate) unsafe fn release(self) {
-        crate::containment::contain_panic(|| {
-            // SAFETY: the caller's promise: it gives back the count that `current` took.
-            unsafe { PlainArc::decrement_strong_count(self.0.as_ptr().cast_const()) };
+    pub(crate) unsafe fn release(self, waker: &Waker) {
+        contain_panic(|| {
+            // SAFETY: the caller's promise: this is the count that `current` took.
+            let node = unsafe { PlainArc::from_raw(self.0.as_ptr().cast_const()) };
+            if let Some(stop) = &node.stop {
+                stop.forget(waker);
+            }
         });
+    }
+
+    /// Whether what runs with it is stopped as part of this scope.
+    pub(crate) fn is_stopped_by(&self, scope: &StopScope) -> bool {
+        // SAFETY: it has not been released.
+        let node = unsafe { self.0.as_ref() };
+        node.stop.as_deref().is_some_and(|stop| ptr::eq(stop, scope))
     }
 }

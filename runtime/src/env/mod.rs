@@ -1,7 +1,7 @@
 //! What code runs with: a stop token, and values of any type.
 //!
 //! An *environment* is inherited down awaits: what a future awaits has its environment, wherever it is polled from, also after it
-//! has moved to another thread, and in [`Lazy`](crate::task::Lazy) frames that a worker polls directly. [`scope`] begins one that
+//! has moved to another thread, and in [`Lazy`](crate::task::Lazy) frames that a worker polls directly. [`scope()`] begins one that
 //! differs for a future; [`with`] looks at the current one.
 //!
 //! | | inherited by what is awaited | by [`spawn`](crate::spawn) |
@@ -42,18 +42,14 @@
 //! P3552 §4.7 (queries of the environment), P4003 (`io_env`).
 
 mod current;
-#[cfg(all(test, tress_loom))]
-mod model;
 mod node;
 mod scope;
-mod waiting;
 
 pub use self::node::Env;
 pub use self::scope::{Scope, Scoped, scope, shield};
 
-pub(crate) use self::current::{Entered, Recorded, detached, is_empty, stop_scope, within};
+pub(crate) use self::current::{Entered, Recorded, detached, is_empty, outside, stop_scope};
 pub(crate) use self::scope::child;
-pub(crate) use self::waiting::StopScope;
 
 /// Lends the current environment.
 ///

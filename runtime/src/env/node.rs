@@ -5,8 +5,8 @@ use std::fmt;
 use std::future::Future;
 
 use super::scope::{Scope, Scoped};
-use super::waiting::StopScope;
 use crate::primitive::sync::PlainArc;
+use crate::stop::StopScope;
 use crate::stop::StopToken;
 
 /// An environment; see the [module](crate::env).

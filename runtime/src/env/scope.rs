@@ -11,9 +11,9 @@ use pin_project_lite::pin_project;
 
 use super::current::{self, within};
 use super::node::{Env, Node, Value};
-use super::waiting::StopScope;
 use crate::primitive::sync::PlainArc;
-use crate::stop::{StopCallback, StopSource, StopToken};
+use crate::stop::StopScope;
+use crate::stop::{StopSource, StopToken};
 use crate::time::{Sleep, sleep_until};
 
 /// Begins an environment that differs from the current one in what is said next; see [`Scope`].
@@ -138,17 +138,18 @@ impl Scope {
     ///
     /// # Cancel safety
     ///
-    /// As that of the future inside, which is dropped with this environment, too.
+    /// As that of the future inside, which is dropped with this environment, too, once it has been polled.
     ///
     /// # Panics
     ///
     /// If the future does; and when it is polled after it has completed.
     pub fn run<F: Future>(self, future: F) -> Scoped<F> {
-        Scoped { stage: Stage::Fresh { scope: self }, callback: None, future: Some(future) }
+        Scoped { stage: Stage::Fresh { scope: self }, future: Some(future) }
     }
 
     /// The environment, on top of the current one.
     fn begin(self) -> Begun {
+        let is_kept = self.base.is_some();
         let base = self.base.unwrap_or_else(super::current);
         let deadline = self.deadline.map(|deadline| {
             let outer = self.stop.clone().unwrap_or_else(|| base.stop_token());
@@ -156,10 +157,12 @@ impl Scope {
             Deadline { source: StopSource::linked_to(&outer), sleep }
         });
         let stop = deadline.as_ref().map(|deadline| deadline.source.token()).or(self.stop);
+        // A kept environment's scope may have ended: what runs with it elsewhere is registered by itself.
+        let stop = stop.or_else(|| is_kept.then(|| base.stop_token()));
         let is_own_stop = stop.is_some();
         let stop = match stop {
             None => base.stop().cloned(),
-            Some(token) if token.is_stop_possible() => Some(PlainArc::new(StopScope::new(token))),
+            Some(token) if token.is_stop_possible() => Some(StopScope::new(token)),
             Some(_) => None,
         };
         let values = base.0.as_ref().and_then(|node| node.values.clone());
@@ -207,7 +210,7 @@ struct Deadline {
 impl Drop for Begun {
     fn drop(&mut self) {
         if let Some(stop) = &self.own_stop {
-            stop.close();
+            stop.clear();
         }
     }
 }
@@ -217,8 +220,6 @@ pin_project! {
     #[must_use = "futures do nothing unless awaited"]
     pub struct Scoped<F> {
         stage: Stage,
-        #[pin]
-        callback: Option<StopCallback<Box<dyn FnOnce() + Send>>>,
         #[pin]
         future: Option<F>,
     }
@@ -238,15 +239,10 @@ impl<F: Future> Future for Scoped<F> {
 
     #[track_caller]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
-        let mut this = self.project();
+        let this = self.project();
         if let Stage::Fresh { .. } = this.stage {
             let Stage::Fresh { scope } = std::mem::replace(this.stage, Stage::Lost) else { unreachable!() };
             let begun = scope.begin();
-            if let Some(stop) = begun.own_stop.clone() {
-                this.callback.set(Some(StopCallback::new(Box::new(move || stop.wake_all()))));
-                let token = begun.env.stop_token();
-                this.callback.as_mut().as_pin_mut().expect("it was set just now").register(&token);
-            }
             *this.stage = Stage::Begun(begun);
         }
         let Stage::Begun(begun) = this.stage else { panic!("a scope was polled after a panic") };

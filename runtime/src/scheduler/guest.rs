@@ -8,13 +8,12 @@ use std::thread;
 use super::guest_root::{Driven, RootHandle};
 use super::local::Local;
 use super::pool::PoolRef;
-use crate::env::{self, Env};
 use crate::executor::Runnable;
 use crate::frame::AllocatorRef;
 use crate::primitive::coarse::Look;
 use crate::primitive::deque::Worker as Deque;
 use crate::primitive::sync::atomic::Ordering;
-use crate::{context, coop, frame};
+use crate::{context, coop, env, frame};
 
 /// Drives a future on the calling thread, and runs tasks of the pool while it waits.
 ///
@@ -24,7 +23,7 @@ pub(crate) fn block_on<F: Future>(pool: &PoolRef, future: F) -> F::Output {
         return drive(pool, future);
     }
     let inherited = env::detached();
-    env::within(&Env::empty(), || match inherited {
+    env::outside(|| match inherited {
         None => drive(pool, future),
         Some(env) => drive(pool, env.run(future)),
     })

@@ -6,7 +6,9 @@ use std::ptr::{self, NonNull};
 use std::task::Waker;
 
 use super::shared::{Shared, StopRef};
+use super::waiting::StopScope;
 use crate::primitive::cell::UnsafeCell;
+use crate::primitive::sync::PlainArc;
 use crate::primitive::thread::{Thread, ThreadId};
 
 /// What waits for a stop. First in what it is part of, so that a pointer to it is one to the whole.
@@ -37,6 +39,8 @@ pub(super) enum Due {
     Wake(Option<Waker>),
     /// Stop this one too, unless it is about to be freed. The node may be gone by then.
     Stop(Option<StopRef>),
+    /// Wake who waits in this scope, unless it is about to be freed. The node may be gone by then.
+    Scope(Option<PlainArc<StopScope>>),
 }
 
 /// Where a node stands.

@@ -55,6 +55,7 @@ mod source;
 mod state;
 mod stopped;
 mod token;
+mod waiting;
 
 #[cfg(all(test, tress_loom))]
 mod model;
@@ -68,4 +69,5 @@ pub use self::source::StopSource;
 pub use self::stopped::{Stopped, stopped};
 pub use self::token::StopToken;
 
-pub(crate) use self::raise::{Raised, StopSignal, raise};
+pub(crate) use self::raise::{StopSignal, poll_stoppable, raise};
+pub(crate) use self::waiting::StopScope;

@@ -1,5 +1,6 @@
 //! Where a stop ends.
 
+use std::cell::Cell;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
@@ -46,7 +47,7 @@ impl<T> Outcome<T> {
 
 /// Runs a future, and says whether it ended by itself or was stopped.
 ///
-/// A stop inside, be it by [`stopped`](super::stopped) or because the token of the [environment](crate::env) has stopped an operation, goes no
+/// A stop inside, be it by [`stopped`](super::stopped()) or because the token of the [environment](crate::env) has stopped an operation, goes no
 /// further than this: the future is dropped, and whoever awaits this goes on. It works on every executor.
 ///
 /// # Cancel safety
@@ -144,6 +145,13 @@ pin_project! {
         #[pin]
         future: Option<F>,
     }
+
+    impl<F> PinnedDrop for CatchStop<F> {
+        fn drop(this: Pin<&mut Self>) {
+            let mut place = this.project().future;
+            raise::catch(|| place.set(None));
+        }
+    }
 }
 
 impl<F: Future> Future for CatchStop<F> {
@@ -152,15 +160,20 @@ impl<F: Future> Future for CatchStop<F> {
     #[track_caller]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Outcome<F::Output>> {
         let mut place = self.project().future;
-        let future = place.as_mut().as_pin_mut().expect("an outcome was polled after it had completed");
-        let (poll, is_stopped) = raise::catch(|| future.poll(cx));
-        match poll {
-            Poll::Ready(value) => Poll::Ready(Outcome::Value(value)),
-            Poll::Pending if is_stopped => {
-                place.set(None);
+        let is_raised = Cell::new(false);
+        let poll = || {
+            let future = place.as_mut().as_pin_mut().expect("an outcome was polled after it had completed");
+            let (poll, raised) = raise::catch(|| future.poll(cx));
+            is_raised.set(raised);
+            poll
+        };
+        match raise::poll_stoppable(poll, || is_raised.get()) {
+            Some(poll) => poll.map(Outcome::Value),
+            None => {
+                // What is stopped in the drop goes no further either.
+                raise::catch(|| place.set(None));
                 Poll::Ready(Outcome::Stopped)
             }
-            Poll::Pending => Poll::Pending,
         }
     }
 }

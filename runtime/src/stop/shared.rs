@@ -217,6 +217,10 @@ impl Shared {
                 None => return,
                 Some((_, Due::Wake(waker))) => contain_panic(|| waker.into_iter().for_each(Waker::wake)),
                 Some((_, Due::Stop(child))) => linked.extend(child),
+                // Its drop may take the lock, which is given up.
+                Some((_, Due::Scope(scope))) => {
+                    contain_panic(|| scope.iter().for_each(|scope| scope.wake_all()))
+                }
                 Some((node, Due::Call(call))) => {
                     // SAFETY: the node was registered, and is called once. Its owner waits until that is over, if that is on
                     // another thread.

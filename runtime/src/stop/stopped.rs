@@ -5,20 +5,19 @@ use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use super::raise::{Raised, note_loose, raise};
-use crate::primitive::sync::PlainArc;
+use super::raise::raise;
 
 /// Stops the code that awaits it: what stands after the await is never run.
 ///
-/// The stop ends the task, the [`Lazy`](crate::task::Lazy) frame or the [`outcome`](super::outcome) in which it is awaited, whichever is
+/// The stop ends the task, the [`Lazy`](crate::task::Lazy) frame or the [`outcome`](super::outcome()) in which it is awaited, whichever is
 /// innermost: its locals are dropped, as if it had been dropped from outside. Whoever awaits a frame that ended so is stopped in turn, and so on,
 /// up to
 ///
-/// * an [`outcome`](super::outcome), or one of its relatives, which says so;
+/// * an [`outcome`](super::outcome()), or one of its relatives, which says so;
 /// * the task, for whose [`JoinError`](crate::task::JoinError) [`is_stopped`](crate::task::JoinError::is_stopped) holds then.
 ///
-/// It does so when the poll in which it is awaited ends pending, and if it has not been dropped until then. So one that loses a `select!` does
-/// nothing: a future that is ready wins.
+/// A future that is ready wins: one that loses a `select!`, or is dropped or left aside otherwise, does nothing. (To tell, what awaits it is
+/// polled some more times before it is ended.)
 ///
 /// On other executors, outside any `outcome`, it waits for ever.
 ///
@@ -53,24 +52,19 @@ use crate::primitive::sync::PlainArc;
 ///
 /// P3552 §4.8 (`co_await just_stopped()`).
 pub fn stopped() -> Stopped {
-    Stopped { raised: None }
+    Stopped(())
 }
 
 /// The future of [`stopped`].
 #[derive(Debug)]
 #[must_use = "futures do nothing unless awaited"]
-pub struct Stopped {
-    /// Gone when this is dropped; that is how others learn of it.
-    raised: Option<PlainArc<()>>,
-}
+pub struct Stopped(());
 
 impl Future for Stopped {
     type Output = Infallible;
 
-    fn poll(mut self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<Infallible> {
-        if let Some(place) = raise(Raised::LOOSELY) {
-            note_loose(place, self.raised.get_or_insert_with(|| PlainArc::new(())));
-        }
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Infallible> {
+        raise(cx);
         Poll::Pending
     }
 }

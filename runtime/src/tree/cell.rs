@@ -225,6 +225,7 @@ impl<F: Future> FrameCell<F> {
 fn make_inert(frame: RawFrame) {
     frame.set_phase(Phase::Empty);
     frame.header().state.transition_to_inert();
+    frame.drop_env();
 }
 
 /// A future that is ready while handles in it have children can only have leaked them in place.

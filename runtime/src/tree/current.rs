@@ -15,7 +15,6 @@ use super::ready::Chain;
 use super::root::RootRef;
 use super::{Tree, island};
 use crate::primitive::thread::thread_local;
-use crate::stop::Raised;
 use crate::task::Id;
 
 thread_local! {
@@ -42,7 +41,7 @@ pub(crate) struct Current {
     /// Frames that are part of the tree but have yet to be polled for the first time.
     fresh: Cell<Chain>,
     /// The stop that has been raised by the root's own future in the poll that is being made.
-    raised: Cell<Raised>,
+    is_stop_raised: Cell<bool>,
     /// The run that this one is nested in.
     outer: Cell<*const Current>,
     _pinned: PhantomPinned,
@@ -70,7 +69,7 @@ impl Current {
             frame: Cell::new(None),
             room_bytes: Cell::new(INLINE_STACK_BYTES),
             fresh: Cell::new(Chain::EMPTY),
-            raised: Cell::new(Raised::NOT),
+            is_stop_raised: Cell::new(false),
             outer: Cell::new(ptr::null()),
             _pinned: PhantomPinned,
         }
@@ -160,14 +159,10 @@ impl Current {
         Nested { current: self, frame: self.frame.replace(Some(frame)) }
     }
 
-    /// Whether the root's own future has been stopped in the poll that has just ended pending.
+    /// Whether a stop has been raised in the poll of the root's own future that has just been made; forgets it.
     #[inline]
     pub(crate) fn take_stop(&self) -> bool {
-        let raised = self.raised.get();
-        raised.is_raised() && {
-            self.raised.set(Raised::NOT);
-            raised.holds(ptr::from_ref(self).addr())
-        }
+        self.is_stop_raised.replace(false)
     }
 
     /// Keeps a frame that is queued and has never been polled for later in this run.
@@ -259,20 +254,17 @@ pub(crate) fn place() -> Place {
     })
 }
 
-/// Raises a stop in what is being polled on this thread; returns its address, `None` if that is nothing.
-pub(crate) fn raise(how: Raised) -> Option<usize> {
+/// Raises a stop in what is being polled on this thread; false if that is nothing.
+pub(crate) fn raise() -> bool {
     with_current(|current| {
-        let current = current?;
-        match current.frame() {
-            Some(frame) => {
-                frame.raise(how);
-                Some(frame.as_ptr().addr())
-            }
-            None => {
-                current.raised.set(current.raised.get().and(how));
-                Some(ptr::from_ref(current).addr())
-            }
+        match current {
+            None => return false,
+            Some(current) => match current.frame() {
+                Some(frame) => frame.raise_stop(),
+                None => current.is_stop_raised.set(true),
+            },
         }
+        true
     })
 }
 

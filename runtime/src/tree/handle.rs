@@ -16,8 +16,9 @@ use super::waker::WakerRef;
 use super::{island, teardown};
 use crate::containment::discard_payload;
 use crate::coop;
+use crate::env;
 use crate::frame::{self, AllocError, Origin};
-use crate::stop::{Raised, raise};
+use crate::stop::raise;
 use crate::trace::collector;
 
 /// What both handles are made of.
@@ -79,7 +80,7 @@ impl<T> Handle<T> {
                 }
                 Phase::Island => return self.poll_island(frame, Location::caller(), cx),
                 Phase::Rooted => return self.poll_rooted(frame, cx),
-                Phase::Done => return self.poll_done(frame),
+                Phase::Done => return self.poll_done(frame, cx),
                 Phase::Empty | Phase::PoisonedRooted | Phase::PoisonedIsland => {}
             }
         }
@@ -144,9 +145,6 @@ impl<T> Handle<T> {
                 }
                 return poll;
             }
-            if frame.take_stop() {
-                return self.stop(frame);
-            }
         } else {
             frame.header().state.transition_to_queued_unseen();
             current.push_fresh(frame);
@@ -155,23 +153,13 @@ impl<T> Handle<T> {
         poll
     }
 
-    /// The future has been stopped in its first poll.
-    #[cold]
-    #[inline(never)]
-    #[track_caller]
-    fn stop(&mut self, frame: RawFrame) -> Poll<T> {
-        frame.set_polling(false);
-        teardown::stop(frame);
-        self.poll_done(frame)
-    }
-
     /// The output is there, or what takes its place.
     #[inline(always)]
     #[track_caller]
-    fn poll_done(&mut self, frame: RawFrame) -> Poll<T> {
+    fn poll_done(&mut self, frame: RawFrame, cx: &Context<'_>) -> Poll<T> {
         if frame.status().is_stopped() {
             // So is who awaits it, each time it asks.
-            raise(Raised::FIRMLY);
+            raise(cx);
             return Poll::Pending;
         }
         Poll::Ready(self.take(frame))
@@ -217,7 +205,12 @@ impl<T> Handle<T> {
                 .is_some_and(|current| current.frame() == frame.parent() && self.is_awaited_by(current, cx))
         });
         if by_parent {
-            // Its end leads to the parent.
+            // Its end leads to the parent. What stops it is what did so when it was begun; who awaits it now may be stopped by more.
+            env::stop_scope(|stop| match stop.is_stop_requested() {
+                _ if frame.is_below(stop) => {}
+                true => raise(cx),
+                false => stop.note(cx.waker()),
+            });
             return Poll::Pending;
         }
         island::isolate(frame);

@@ -5,7 +5,7 @@ use std::alloc::Layout;
 use std::any::Any;
 use std::panic::Location;
 use std::ptr::NonNull;
-use std::task::{Context, Waker};
+use std::task::{Context, Poll, Waker};
 
 use super::Tree;
 use super::owned::{Owned, Unset};
@@ -14,9 +14,9 @@ use super::state::{Freed, State, ToNotified, ToReleased};
 use super::status::{Bounds, Phase, Status};
 use super::teardown;
 use super::waker::WakerRef;
-use crate::env::{Entered, Recorded};
+use crate::env::{self, Entered, Recorded};
 use crate::frame::{self, EnterAllocator, Maker};
-use crate::stop::Raised;
+use crate::stop::{StopScope, poll_stoppable};
 use crate::trace::collector;
 
 /// What every frame begins with; the future, later its output, follows.
@@ -351,9 +351,7 @@ impl RawFrame {
         let root = freed.holds_root.then(|| self.tree().root);
         let (layout, status) = (self.vtable().layout, self.status());
         let origin = status.origin();
-        if status.has_env() {
-            self.release_env();
-        }
+        self.drop_env();
         self.retire();
         // SAFETY: the last reference is gone; the frame was allocated with this layout and kind, by this maker.
         unsafe { frame::free_from(self.0.cast(), layout, frame::Kind::Raw, origin) };
@@ -362,15 +360,30 @@ impl RawFrame {
         }
     }
 
-    #[cold]
-    fn release_env(self) {
-        // SAFETY: the status said that it was set.
-        let env = unsafe { self.header().env.get() };
-        // SAFETY: the last reference to the frame is gone, and the environment goes with it.
-        unsafe { env.release() };
+    /// Lets go of the frame's environment, if it has one: its future is gone, or nobody polls it as a frame any more.
+    #[inline(always)]
+    pub(super) fn drop_env(self) {
+        if self.status().has_env() {
+            self.drop_its_env();
+        }
     }
 
-    /// Has this thread run with the frame's environment, if it has one.
+    #[cold]
+    fn drop_its_env(self) {
+        self.header().status.set(self.status().with_env(false));
+        // SAFETY: the status said that it was set.
+        let env = unsafe { self.header().env.get() };
+        // SAFETY: the status does not say so any more, and whoever has entered it has left it.
+        unsafe { env.release(&WakerRef::new(&self)) };
+    }
+
+    /// Whether the frame was first polled below a scope that is stopped as this one is.
+    pub(super) fn is_below(self, stop: &StopScope) -> bool {
+        // SAFETY: if the status says so, it was set.
+        self.status().has_env() && unsafe { self.header().env.get() }.is_stopped_by(stop)
+    }
+
+    /// Has this thread run with the frame's environment, or with none if it has none.
     ///
     /// # Safety
     ///
@@ -378,7 +391,8 @@ impl RawFrame {
     #[inline(always)]
     pub(super) unsafe fn enter_env<'a>(self) -> Option<Entered<'a>> {
         if !self.status().has_env() {
-            return None;
+            // SAFETY: the caller's promise; it borrows nothing.
+            return (!env::is_empty()).then(|| unsafe { Entered::nothing() });
         }
         // SAFETY: the status says that it was set.
         let env = unsafe { self.header().env.get() };
@@ -387,19 +401,16 @@ impl RawFrame {
     }
 
     /// Raises a stop in the poll of the frame that is being made.
-    pub(super) fn raise(self, how: Raised) {
-        let status = self.status();
-        self.header().status.set(status.with_raised(status.raised().and(how)));
+    pub(super) fn raise_stop(self) {
+        self.header().status.set(self.status().with_stop_raised(true));
     }
 
-    /// Whether the frame has been stopped in the poll that has just ended pending.
+    /// Whether a stop has been raised in the poll of the frame that has just been made; forgets it.
     #[inline(always)]
-    pub(super) fn take_stop(self) -> bool {
+    fn take_stop(self) -> bool {
         let status = self.status();
-        status.raised().is_raised() && {
-            self.header().status.set(status.with_raised(Raised::NOT));
-            status.raised().holds(self.as_ptr().addr())
-        }
+        self.header().status.set(status.with_stop_raised(false));
+        status.is_stop_raised()
     }
 
     /// Has loom check that every other use of the header comes before.
@@ -502,16 +513,23 @@ impl RawFrame {
         // SAFETY: the frame is held by whoever has it polled; the guard is dropped at the end of this function.
         let _window = unsafe { self.enter_maker() };
         // SAFETY: as above.
-        let _env = unsafe { self.enter_env() };
-        self.set_polling(true);
-        // SAFETY: the caller runs the tree, and the frame's phase says that the future is there.
-        let done = unsafe { (self.vtable().poll_stored)(self, &mut cx) };
-        self.set_polling(false);
-        if !done && self.take_stop() {
-            teardown::stop(self);
-            return true;
+        let env = unsafe { self.enter_env() };
+        let poll = || {
+            // What was raised between polls is nobody's.
+            self.header().status.set(self.status().with_polling(true).with_stop_raised(false));
+            // SAFETY: the caller runs the tree, and the frame's phase says that the future is there.
+            let done = unsafe { (self.vtable().poll_stored)(self, &mut cx) };
+            self.set_polling(false);
+            if done { Poll::Ready(()) } else { Poll::Pending }
+        };
+        let polled = poll_stoppable(poll, || self.take_stop());
+        drop(env);
+        match polled {
+            Some(Poll::Pending) => return false,
+            Some(Poll::Ready(())) => self.drop_env(),
+            None => teardown::stop(self),
         }
-        done
+        true
     }
 
     /// Whether `waker` is exactly this frame's.

@@ -13,9 +13,11 @@ use std::task::{Context, Poll, Wake, Waker};
 
 use super::Lazy;
 use crate::containment::contain_panic;
+use crate::env;
 use crate::frame;
 use crate::primitive::coarse::{self, Moment};
 use crate::primitive::sync::Mutex;
+use crate::stop::raise;
 use crate::trace::collector;
 
 /// A [`Lazy`] that many can await: it runs once, and each gets a clone of the output.
@@ -130,12 +132,12 @@ impl<T: Clone> Future for SharedLazy<'_, T> {
         let caller = Location::caller();
         let shared = this.shared.as_ref().expect("a SharedLazy was polled after it had completed");
         match shared.bell.wait(&mut this.seat, cx.waker()) {
-            Drive::Polling => return wait(&mut this.since, caller),
+            Drive::Polling => return wait(&mut this.since, caller, cx),
             Drive::Poisoned => panic!("the future of a SharedLazy has panicked"),
             Drive::Done => {}
             Drive::Idle => {
                 if !shared.drive() {
-                    return wait(&mut this.since, caller);
+                    return wait(&mut this.since, caller, cx);
                 }
             }
         }
@@ -147,8 +149,11 @@ impl<T: Clone> Future for SharedLazy<'_, T> {
 }
 
 /// Says what is waited for, and goes on waiting. Not by `leaf::Wait`: the future spends the budget of who drives it.
-fn wait<T>(since: &mut Moment, caller: &'static Location<'static>) -> Poll<T> {
+///
+/// Who drives the future is stopped by what waits in it; who does not, here.
+fn wait<T>(since: &mut Moment, caller: &'static Location<'static>, cx: &Context<'_>) -> Poll<T> {
     collector::found("shared lazy", caller, *since);
+    env::stop_scope(|stop| if stop.is_stop_requested() { raise(cx) } else { stop.note(cx.waker()) });
     if !since.has_come() {
         *since = coarse::now();
     }

@@ -3,7 +3,6 @@
 use std::fmt;
 
 use crate::frame::Origin;
-use crate::stop::Raised;
 
 /// Phase, bounds and flags of a frame: plain data of whoever runs the tree, or has the frame alone.
 ///
@@ -113,10 +112,10 @@ impl Status {
         self.0 & LINKED != 0
     }
 
-    /// Whether the frame stands in no list, and was made by the pool.
+    /// Whether the frame stands in no list, was made by the pool, and keeps no environment.
     #[inline(always)]
     pub(super) const fn is_unlinked_and_of_pool(self) -> bool {
-        self.0 & (LINKED | FOREIGN) == 0
+        self.0 & (LINKED | FOREIGN | ENV) == 0
     }
 
     #[inline(always)]
@@ -134,15 +133,15 @@ impl Status {
         self.with(UNCONSTRAINED, is_unconstrained)
     }
 
-    /// The stop that has been raised in the poll that is being made.
+    /// Whether a stop has been raised in the poll that is being made, or has just been made.
     #[inline(always)]
-    pub(super) const fn raised(self) -> Raised {
-        Raised::from_bits((self.0 >> RAISED_SHIFT) as u8 & RAISED_MASK)
+    pub(super) const fn is_stop_raised(self) -> bool {
+        self.0 & STOP_RAISED != 0
     }
 
     #[inline(always)]
-    pub(super) const fn with_raised(self, raised: Raised) -> Self {
-        Self((self.0 & !((RAISED_MASK as u32) << RAISED_SHIFT)) | ((raised.bits() as u32) << RAISED_SHIFT))
+    pub(super) const fn with_stop_raised(self, is_raised: bool) -> Self {
+        self.with(STOP_RAISED, is_raised)
     }
 
     /// Whether what lies in the output's place says that the future has been stopped.
@@ -180,7 +179,7 @@ impl fmt::Debug for Status {
             .field("is_linked", &self.is_linked())
             .field("is_unconstrained", &self.is_unconstrained())
             .field("origin", &self.origin())
-            .field("raised", &self.raised())
+            .field("is_stop_raised", &self.is_stop_raised())
             .field("is_stopped", &self.is_stopped())
             .field("has_env", &self.has_env())
             .finish()
@@ -196,5 +195,4 @@ const UNCONSTRAINED: u32 = 1 << 18;
 const FOREIGN: u32 = 1 << 19;
 const STOPPED: u32 = 1 << 20;
 const ENV: u32 = 1 << 21;
-const RAISED_SHIFT: u32 = 24;
-const RAISED_MASK: u8 = 0b11;
+const STOP_RAISED: u32 = 1 << 22;

@@ -77,16 +77,19 @@ fn empty(frame: RawFrame) -> Option<Payload> {
     }
     frame.header().state.transition_to_inert();
     let was = frame.phase();
-    let drop = match was {
+    let drop_it = match was {
         Phase::Rooted | Phase::PoisonedRooted => frame.vtable().drop_future,
         Phase::Done => frame.vtable().drop_output,
         Phase::Fresh | Phase::Island | Phase::PoisonedIsland | Phase::Empty => return None,
     };
     frame.set_phase(Phase::Empty);
-    // SAFETY: the guard is dropped at the end of this function.
-    let _env = unsafe { frame.enter_env() };
+    // SAFETY: the guard is dropped in this function.
+    let env = unsafe { frame.enter_env() };
     // SAFETY: the phase said that the future, or the output, is there, and it does not any more.
-    catch_unwind(AssertUnwindSafe(|| unsafe { drop(frame) })).err()
+    let panic = catch_unwind(AssertUnwindSafe(|| unsafe { drop_it(frame) })).err();
+    drop(env);
+    frame.drop_env();
+    panic
 }
 
 /// Keeps the first payload and discards the other.

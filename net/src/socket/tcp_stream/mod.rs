@@ -82,7 +82,7 @@ impl TcpStream {
     pub fn connect<A: ToSocketAddrs>(address: A) -> impl Future<Output = io::Result<Self>> {
         let caller = Location::caller();
         async move {
-            let addresses = resolve(address).await?;
+            let addresses = resolve("tcp connect", caller, address).await?;
             let mut last_error = None;
             for &address in addresses.as_slice() {
                 match Self::connect_one(address, caller).await {

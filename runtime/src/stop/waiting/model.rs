@@ -6,11 +6,11 @@ use std::task::{Wake, Waker};
 
 use loom::thread;
 
-use super::waiting::StopScope;
+use super::StopScope;
 use crate::primitive::explore::explore;
-use crate::primitive::sync::Arc;
+use crate::primitive::sync::PlainArc;
 use crate::primitive::sync::atomic::{AtomicBool, Ordering};
-use crate::stop::{StopCallback, StopSource};
+use crate::stop::StopSource;
 
 /// Says that it was woken since it was last asked.
 struct Flag(AtomicBool);
@@ -40,24 +40,19 @@ fn poll(scope: &StopScope, waker: &Waker) -> bool {
     false
 }
 
-/// A scope whose callback is registered, as its future does it; and a thread that requests the stop.
-fn stopping(source: StopSource) -> (Arc<StopScope>, impl Sized, thread::JoinHandle<()>) {
-    let scope = Arc::new(StopScope::new(source.token()));
-    let mut callback = Box::pin(StopCallback::new({
-        let scope = scope.clone();
-        move || scope.wake_all()
-    }));
-    callback.as_mut().register(scope.token());
+/// A scope, and a thread that requests the stop.
+fn stopping(source: StopSource) -> (PlainArc<StopScope>, thread::JoinHandle<()>) {
+    let scope = StopScope::new(source.token());
     let stopper = thread::spawn(move || {
         source.request_stop();
     });
-    (scope, callback, stopper)
+    (scope, stopper)
 }
 
 #[test]
 fn who_waits_sees_the_stop_or_is_woken() {
     explore(4, || {
-        let (scope, callback, stopper) = stopping(StopSource::new());
+        let (scope, stopper) = stopping(StopSource::new());
         let flag = Flag::new();
         let waker = Waker::from(flag.clone());
         // Twice, since the second time the waker may be there already.
@@ -68,8 +63,7 @@ fn who_waits_sees_the_stop_or_is_woken() {
         }
         stopper.join().unwrap();
         assert!(is_stopped || flag.take(), "it waits for ever");
-        drop(callback);
-        scope.close();
+        drop(scope);
         drop(waker);
         assert_eq!(std::sync::Arc::strong_count(&flag), 1, "a waker is left");
     });
@@ -78,7 +72,7 @@ fn who_waits_sees_the_stop_or_is_woken() {
 #[test]
 fn two_who_wait_are_both_woken() {
     explore(3, || {
-        let (scope, callback, stopper) = stopping(StopSource::new());
+        let (scope, stopper) = stopping(StopSource::new());
         let flags = [Flag::new(), Flag::new()];
         let mut stopped = [false; 2];
         for (flag, stopped) in flags.iter().zip(&mut stopped) {
@@ -88,8 +82,21 @@ fn two_who_wait_are_both_woken() {
         for (flag, stopped) in flags.iter().zip(stopped) {
             assert!(stopped || flag.take(), "one of them waits for ever");
         }
-        drop(callback);
-        scope.close();
+        drop(scope);
         assert!(flags.iter().all(|flag| std::sync::Arc::strong_count(flag) == 1), "a waker is left");
+    });
+}
+
+#[test]
+fn a_scope_may_end_while_it_is_stopped() {
+    explore(4, || {
+        let (scope, stopper) = stopping(StopSource::new());
+        let flag = Flag::new();
+        let is_stopped = poll(&scope, &Waker::from(flag.clone()));
+        let token = scope.token().clone();
+        drop(scope);
+        stopper.join().unwrap();
+        assert!(is_stopped || token.is_stop_requested());
+        assert_eq!(std::sync::Arc::strong_count(&flag), 1, "a waker is left");
     });
 }

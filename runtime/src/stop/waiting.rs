@@ -1,20 +1,31 @@
 //! Who is stopped by a token: operations that wait, and how they learn of it.
+#![expect(unsafe_code, reason = "a node of a stop's list lies in it")]
 
 use std::collections::HashMap;
 use std::fmt;
+use std::ptr::NonNull;
+use std::sync::Weak;
 use std::task::Waker;
 use std::time::{Duration, Instant};
 
+use super::list::{Due, Node};
+use super::shared::{Registered, deregister, register};
+use super::token::StopToken;
 use crate::containment::contain_panic;
 use crate::primitive::clock;
-use crate::primitive::sync::Mutex;
-use crate::stop::StopToken;
+use crate::primitive::sync::{Mutex, PlainArc};
 
-/// Everything that runs with one stop token because of one [`scope`](super::scope()).
+/// Everything that runs with one stop token because of one [`scope`](crate::env::scope()).
 ///
 /// The scope is registered with its token once; operations that wait leave their wakers here instead, which no other scope's operations do.
 /// So what a server-wide stop costs a connection is one registration, and what waits in it takes no lock that it shares with others.
+///
+/// It is registered for as long as it exists, which is while anybody has its environment.
+#[repr(C)]
 pub(crate) struct StopScope {
+    /// First, so that a pointer to it is one to the scope.
+    node: Node,
+    this: Weak<StopScope>,
     token: StopToken,
     noted: Mutex<Noted>,
 }
@@ -41,8 +52,23 @@ struct Noted {
 type Key = (usize, usize);
 
 impl StopScope {
-    pub(super) fn new(token: StopToken) -> Self {
-        Self { token, noted: Mutex::new(Noted::default()) }
+    pub(crate) fn new(token: StopToken) -> PlainArc<Self> {
+        let scope = PlainArc::new_cyclic(|this| Self {
+            node: Node::new(take),
+            this: this.clone(),
+            token,
+            noted: Mutex::new(Noted::default()),
+        });
+        if let Some(stop) = scope.token.stop() {
+            let node =
+                NonNull::new(PlainArc::as_ptr(&scope).cast_mut()).expect("an `Arc` lies somewhere").cast();
+            // SAFETY: an `Arc`'s content stays where it is; the node is deregistered when it is dropped, and wakers may be woken on any
+            // thread.
+            if unsafe { register(node, stop) } == Registered::Stopped {
+                scope.noted.lock().closed = true;
+            }
+        }
+        scope
     }
 
     #[inline]
@@ -82,23 +108,57 @@ impl StopScope {
         wake_all(roused);
     }
 
-    /// Wakes everybody who waits. Called when the stop is requested, and harmless at any time.
-    pub(super) fn wake_all(&self) {
-        wake_all(self.take());
+    /// Wakes everybody who waits, and who comes later: the stop has been requested.
+    pub(crate) fn wake_all(&self) {
+        let mut noted = self.noted.lock();
+        noted.closed = true;
+        let wakers = noted.take();
+        drop(noted);
+        wake_all(wakers);
     }
 
-    /// Nobody can be stopped any more: lets go of the wakers, since the one who waits may be the one who holds this.
-    pub(super) fn close(&self) {
-        for waker in self.take() {
+    /// Lets go of the wakers: of those who have waited, nobody does any more, and they may be what keeps this.
+    pub(crate) fn clear(&self) {
+        let wakers = self.noted.lock().take();
+        for waker in wakers {
             contain_panic(|| drop(waker));
         }
     }
 
-    fn take(&self) -> Vec<Waker> {
+    /// Lets go of a waker that is good for nothing any more.
+    pub(crate) fn forget(&self, waker: &Waker) {
         let mut noted = self.noted.lock();
-        noted.closed = true;
-        noted.take()
+        let forgotten = match &noted.last {
+            Some(last) if key(last) == key(waker) => noted.last.take(),
+            _ => noted.others.remove(&key(waker)),
+        };
+        drop(noted);
+        contain_panic(|| drop(forgotten));
     }
+}
+
+// SAFETY: the node is used as its protocol says, from any thread; the rest is `Send` and `Sync` by itself.
+unsafe impl Send for StopScope {}
+// SAFETY: as above.
+unsafe impl Sync for StopScope {}
+
+impl Drop for StopScope {
+    fn drop(&mut self) {
+        // SAFETY: the owner drops it.
+        unsafe { deregister(&self.node) };
+        self.clear();
+    }
+}
+
+/// What a stop does for a scope.
+///
+/// # Safety
+///
+/// The node is that of a scope, and the caller has its state's lock.
+unsafe fn take(node: NonNull<Node>) -> Due {
+    // SAFETY: the node is the scope's first field; whoever drops the scope takes the lock before it goes.
+    let scope = unsafe { node.cast::<StopScope>().as_ref() };
+    Due::Scope(scope.this.upgrade())
 }
 
 impl Noted {
@@ -146,6 +206,9 @@ const LEAST_LIMIT: usize = 64;
 
 /// Asking is worth it if it is not done more often than once in this time.
 const ROUSED_SELDOM: Duration = Duration::from_secs(1);
+
+#[cfg(all(test, tress_loom))]
+mod model;
 
 #[cfg(all(test, not(tress_loom)))]
 mod tests {
@@ -246,7 +309,7 @@ mod tests {
         let scope = StopScope::new(StopSource::new().token());
         let wakers = wakers(3);
         wakers.iter().for_each(|(_, waker)| scope.note(waker));
-        scope.close();
+        scope.clear();
         for (count, waker) in wakers {
             drop(waker);
             assert_eq!((Arc::strong_count(&count), woken(&count)), (1, 0));
