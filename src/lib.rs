@@ -54,7 +54,7 @@
 //! | [`frame`] | the memory of tasks and boxed futures: the pool, and other allocators |
 //! | [`io`] | the `futures-io` traits and their extensions |
 //! | [`join!`], [`try_join!`], [`select!`], [`future`] | several futures at once, in one task |
-//! | [`stream`] | streams, and waiting for whichever of many futures is done first |
+//! | [`stream`] | streams, async generators, and waiting for whichever of many futures is done first |
 //! | [`sync`] | locks, channels and notifications between tasks, on those of tokio |
 //! | [`stop`] | asking for work to stop, and being told |
 //! | [`env`](mod@env) | what code runs with: its stop token, and values of its callers |
@@ -113,7 +113,8 @@ pub mod io {
 }
 
 pub mod stream {
-    //! Streams, which give one value after the other, from `futures-util`.
+    //! Streams, which give one value after the other, from `futures-util`; and ours: [`generator`] writes one as a function, and
+    //! [`chunks_timeout`] gathers items by count and time.
     //!
     //! ```
     //! use tress::io::{AsyncBufReadExt, BufReader};
@@ -137,8 +138,9 @@ pub mod stream {
     //! ```
     pub use futures_util::stream::{
         FuturesOrdered, FuturesUnordered, Stream, StreamExt, TryStream, TryStreamExt, empty, iter, once,
-        poll_fn, try_unfold, unfold,
+        poll_fn, select, select_all, try_unfold, unfold,
     };
+    pub use tress_runtime::stream::{ChunksTimeout, Emit, Generator, Yielder, chunks_timeout, generator};
 }
 
 #[cfg(doctest)]

@@ -25,6 +25,8 @@ mod runtime;
 mod scheduler;
 pub mod stop;
 #[cfg(not(tress_loom))]
+pub mod stream;
+#[cfg(not(tress_loom))]
 pub mod sync;
 pub mod task;
 pub mod time;
