@@ -54,6 +54,7 @@
 //! | [`frame`] | the memory of tasks and boxed futures: the pool, and other allocators |
 //! | [`io`] | the `futures-io` traits and their extensions |
 //! | [`join!`], [`try_join!`], [`select!`], [`future`] | several futures at once, in one task |
+//! | [`algorithm`] | many futures at once with one result, work shared out over all workers, trying again |
 //! | [`stream`] | streams, async generators, and waiting for whichever of many futures is done first |
 //! | [`sync`] | locks, channels and notifications between tasks, on those of tokio |
 //! | [`stop`] | asking for work to stop, and being told |
@@ -75,7 +76,7 @@ pub use tress_net::signal;
 pub use tress_net::socket as net;
 pub use tress_runtime as runtime;
 pub use tress_runtime::{
-    Builder, Handle, Runtime, env, frame, main, spawn, stop, sync, task, test, time, trace,
+    Builder, Handle, Runtime, algorithm, env, frame, main, spawn, stop, sync, task, test, time, trace,
 };
 pub use tress_strand as strand;
 
@@ -101,7 +102,8 @@ pub mod future {
     //!     }
     //! }
     //! ```
-    pub use futures_util::future::{FusedFuture, FutureExt, TryFutureExt, join_all, select, try_join_all};
+    pub use futures_util::future::{FusedFuture, FutureExt, TryFutureExt, select, try_join_all};
+    pub use tress_runtime::algorithm::join_all;
 }
 
 pub mod io {
