@@ -1,13 +1,14 @@
 //! What an algorithm runs in a stop scope of its own, and is stopped with.
 
 use std::fmt;
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use pin_project_lite::pin_project;
 
 use crate::env::{self, Env, Scoped};
+use crate::leaf::Wait;
 use crate::stop::{self, Outcome, StopSource, Stopped};
 
 /// The part of an algorithm that runs in the scope: it gives the algorithm's output, or says that the algorithm is stopped.
@@ -83,4 +84,9 @@ impl<I> fmt::Debug for Stoppable<I> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Stoppable").finish_non_exhaustive()
     }
+}
+
+/// Between two rounds of a loop: takes a unit of the budget, and is stopped if that has been requested.
+pub(super) async fn turn(mut wait: Wait) {
+    poll_fn(|cx| wait.poll(cx, |_cx| Poll::Ready(()))).await;
 }
