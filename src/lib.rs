@@ -54,7 +54,8 @@
 //! | [`frame`] | the memory of tasks and boxed futures: the pool, and other allocators |
 //! | [`io`] | the `futures-io` traits and their extensions |
 //! | [`join!`], [`try_join!`], [`select!`], [`future`] | several futures at once, in one task |
-//! | [`stream`] | streams, and waiting for whichever of many futures is done first |
+//! | [`algorithm`] | many futures at once with one result, work shared out over all workers, trying again |
+//! | [`stream`] | streams, async generators, and waiting for whichever of many futures is done first |
 //! | [`sync`] | locks, channels and notifications between tasks, on those of tokio |
 //! | [`stop`] | asking for work to stop, and being told |
 //! | [`env`](mod@env) | what code runs with: its stop token, and values of its callers |
@@ -75,7 +76,7 @@ pub use tress_net::signal;
 pub use tress_net::socket as net;
 pub use tress_runtime as runtime;
 pub use tress_runtime::{
-    Builder, Handle, Runtime, env, frame, main, spawn, stop, sync, task, test, time, trace,
+    Builder, Handle, Runtime, algorithm, env, frame, main, spawn, stop, sync, task, test, time, trace,
 };
 pub use tress_strand as strand;
 
@@ -101,7 +102,8 @@ pub mod future {
     //!     }
     //! }
     //! ```
-    pub use futures_util::future::{FusedFuture, FutureExt, TryFutureExt, join_all, select, try_join_all};
+    pub use futures_util::future::{FusedFuture, FutureExt, TryFutureExt, select, try_join_all};
+    pub use tress_runtime::algorithm::join_all;
 }
 
 pub mod io {
@@ -113,7 +115,8 @@ pub mod io {
 }
 
 pub mod stream {
-    //! Streams, which give one value after the other, from `futures-util`.
+    //! Streams, which give one value after the other, from `futures-util`; and ours: [`generator`] writes one as a function, and
+    //! [`chunks_timeout`] gathers items by count and time.
     //!
     //! ```
     //! use tress::io::{AsyncBufReadExt, BufReader};
@@ -137,8 +140,9 @@ pub mod stream {
     //! ```
     pub use futures_util::stream::{
         FuturesOrdered, FuturesUnordered, Stream, StreamExt, TryStream, TryStreamExt, empty, iter, once,
-        poll_fn, try_unfold, unfold,
+        poll_fn, select, select_all, try_unfold, unfold,
     };
+    pub use tress_runtime::stream::{ChunksTimeout, Emit, Generator, Yielder, chunks_timeout, generator};
 }
 
 #[cfg(doctest)]

@@ -48,6 +48,9 @@ const AWAITERS: &[Peer] = &[Peer::Tress, Peer::Tokio, Peer::TokioMimalloc];
 
 const HANDOVERS: &[Peer] = &[Peer::Tress, Peer::Tokio, Peer::Smol];
 
+/// Pools that share out work that computes.
+const COMPUTERS: &[Peer] = &[Peer::Tress, Peer::Rayon];
+
 const ALONE: &[Peer] = &[Peer::Tress];
 
 const SERVERS: &[Peer] =
@@ -215,6 +218,22 @@ pub(crate) const WORKLOADS: &[Workload] = &[
         better: Better::Lower,
         peers: ALONE,
         about: "a callback registered with a stop token and dropped; million: while that many others are registered",
+    },
+    Workload {
+        name: "when_all",
+        variants: &[PLAIN],
+        unit: "ns/op",
+        better: Better::Lower,
+        peers: AWAITERS,
+        about: "1000 futures that are ready at once, awaited together: when_all, and the join_all of futures",
+    },
+    Workload {
+        name: "bulk",
+        variants: &[PLAIN],
+        unit: "ns/op",
+        better: Better::Lower,
+        peers: COMPUTERS,
+        about: "a function of two nanoseconds called for 10M numbers, on two threads",
     },
     Workload {
         name: "echo",

@@ -28,6 +28,7 @@ pub(crate) fn run(request: &SampleRequest) -> ExitCode {
         Peer::Mimalloc => frame_alloc(Malloc(&mimalloc::MiMalloc), request),
         Peer::Snmalloc => frame_alloc(Malloc(&snmalloc_rs::SnMalloc), request),
         Peer::FreeList => frame_alloc(FreeList, request),
+        Peer::Rayon => workload::rayon_bulk(window(request)),
         Peer::Epoll | Peer::Nginx => Err(format!("{} runs no tasks", request.peer.name())),
     };
     match result {
@@ -60,7 +61,7 @@ pub(crate) fn watchdog(limit: Duration) {
 }
 
 fn local<R: Rt>(runtime: &R, request: &SampleRequest) -> Result<Sample, String> {
-    let window = if request.is_quick { QUICK } else { FULL };
+    let window = window(request);
     match (request.workload.as_str(), request.variant.as_str()) {
         ("spawn_join", _) => Ok(workload::spawn_join(runtime, window)),
         ("spawn_remote", _) => Ok(workload::spawn_remote(runtime, window)),
@@ -74,6 +75,8 @@ fn local<R: Rt>(runtime: &R, request: &SampleRequest) -> Result<Sample, String> 
         ("env_with", "value") => Ok(workload::env_with_value(window)),
         ("stop_callback", "alone") => Ok(workload::stop_callback(0, window)),
         ("stop_callback", "million") => Ok(workload::stop_callback(1_000_000, window)),
+        ("when_all", _) => Ok(workload::when_all(runtime, window)),
+        ("bulk", _) => Ok(workload::bulk(runtime, window)),
         ("idle_memory", _) => {
             Ok(workload::idle_memory(runtime, if request.is_quick { 250_000 } else { 1_000_000 }))
         }
@@ -93,7 +96,7 @@ fn local<R: Rt>(runtime: &R, request: &SampleRequest) -> Result<Sample, String> 
 }
 
 fn frame_alloc<S: Frames>(source: S, request: &SampleRequest) -> Result<Sample, String> {
-    let window = if request.is_quick { QUICK } else { FULL };
+    let window = window(request);
     match (request.workload.as_str(), request.variant.as_str()) {
         ("frame_alloc", "lifo") => Ok(workload::frame_alloc::lifo(source, window)),
         ("frame_alloc", "mix") => Ok(workload::frame_alloc::mix(source, window)),
@@ -102,6 +105,10 @@ fn frame_alloc<S: Frames>(source: S, request: &SampleRequest) -> Result<Sample, 
         }
         (workload, variant) => Err(format!("no workload `{workload}/{variant}` for an allocator")),
     }
+}
+
+fn window(request: &SampleRequest) -> Window {
+    if request.is_quick { QUICK } else { FULL }
 }
 
 const QUICK: Window = Window { warm_up: Duration::from_millis(50), measure: Duration::from_millis(200) };

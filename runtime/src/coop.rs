@@ -136,6 +136,14 @@ pub fn poll_proceed(cx: &mut Context<'_>) -> Poll<RestoreOnPending> {
     }
 }
 
+/// Takes one unit of the budget if there is one: for what has made progress already.
+pub(crate) fn spend() {
+    let _ = BUDGET.try_with(|budget| match budget.get() {
+        UNCONSTRAINED | 0 => {}
+        units => budget.set(units - 1),
+    });
+}
+
 /// Takes one unit of the budget and yields if there is none.
 ///
 /// For loops that compute for long without awaiting anything.

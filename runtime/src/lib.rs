@@ -7,6 +7,8 @@
     allow(dead_code, reason = "threads, selectors and pools of memory are left out of models")
 )]
 
+#[cfg(not(tress_loom))]
+pub mod algorithm;
 mod blocking;
 mod builder;
 mod containment;
@@ -24,6 +26,8 @@ pub mod reactor;
 mod runtime;
 mod scheduler;
 pub mod stop;
+#[cfg(not(tress_loom))]
+pub mod stream;
 #[cfg(not(tress_loom))]
 pub mod sync;
 pub mod task;

@@ -7,10 +7,13 @@ mod smol;
 mod tokio;
 mod tress;
 
+use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
 use std::process::Command;
 use std::time::Duration;
+
+use futures_util::future::join_all;
 
 pub(crate) use self::epoll::EpollServer;
 pub(crate) use self::frames::{Frames, FreeList, Malloc, SYSTEM};
@@ -39,10 +42,12 @@ pub(crate) enum Peer {
     Snmalloc,
     /// A bare thread-local list of free blocks: the limit for an allocator.
     FreeList,
+    /// A pool for work that computes; takes part in `bulk` only.
+    Rayon,
 }
 
 impl Peer {
-    pub(crate) const ALL: [Self; 12] = [
+    pub(crate) const ALL: [Self; 13] = [
         Self::Tress,
         Self::Tokio,
         Self::TokioMimalloc,
@@ -55,6 +60,7 @@ impl Peer {
         Self::Mimalloc,
         Self::Snmalloc,
         Self::FreeList,
+        Self::Rayon,
     ];
 
     pub(crate) fn name(self) -> &'static str {
@@ -71,6 +77,7 @@ impl Peer {
             Self::Mimalloc => "mimalloc",
             Self::Snmalloc => "snmalloc",
             Self::FreeList => "free-list",
+            Self::Rayon => "rayon",
         }
     }
 
@@ -135,6 +142,15 @@ pub(crate) trait Rt: Clone + Send + Sync + 'static {
     where
         F: Future + Send + 'static,
         F::Output: Send + 'static;
+
+    /// Runs futures side by side and adds up what they give, in the way that costs this runtime's users least.
+    fn add_all<F>(futures: impl Iterator<Item = F> + Send) -> impl Future<Output = u64> + Send
+    where
+        F: Future<Output = Result<u64, Infallible>> + Send,
+    {
+        let all = join_all(futures);
+        async { all.await.into_iter().map(|Ok(number)| number).sum() }
+    }
 
     fn yield_now() -> impl Future<Output = ()> + Send;
 

@@ -1,5 +1,6 @@
 //! tress, as its documentation advises.
 
+use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
@@ -7,6 +8,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use tress::algorithm::when_all;
 use tress::net::{TcpListener, TcpStream};
 use tress::task::{JoinHandle, Lazy, lazy};
 use tress::{Builder, Runtime};
@@ -70,6 +72,17 @@ impl Rt for Tress {
         F::Output: Send + 'static,
     {
         lazy(future)
+    }
+
+    fn add_all<F>(futures: impl Iterator<Item = F> + Send) -> impl Future<Output = u64> + Send
+    where
+        F: Future<Output = Result<u64, Infallible>> + Send,
+    {
+        let all = when_all(futures);
+        async {
+            let Ok(numbers) = all.await;
+            numbers.into_iter().sum()
+        }
     }
 
     fn yield_now() -> impl Future<Output = ()> + Send {

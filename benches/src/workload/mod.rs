@@ -1,6 +1,7 @@
 //! The workloads that need no socket, each written once for every runtime, or for every allocator.
 
 mod block_on_spawn;
+mod bulk;
 mod chained_spawn;
 mod deep_chain;
 mod deep_wake;
@@ -16,9 +17,11 @@ mod slot;
 mod spawn_join;
 mod spawn_remote;
 mod stop_callback;
+mod when_all;
 mod yields;
 
 pub(crate) use self::block_on_spawn::block_on_spawn;
+pub(crate) use self::bulk::{bulk, rayon_bulk};
 pub(crate) use self::chained_spawn::chained_spawn;
 pub(crate) use self::deep_chain::deep_chain;
 pub(crate) use self::deep_wake::deep_wake;
@@ -31,4 +34,5 @@ pub(crate) use self::ping_pong::{ping_pong_oneshot, ping_pong_slot};
 pub(crate) use self::spawn_join::spawn_join;
 pub(crate) use self::spawn_remote::spawn_remote;
 pub(crate) use self::stop_callback::stop_callback;
+pub(crate) use self::when_all::when_all;
 pub(crate) use self::yields::yields;

@@ -68,6 +68,11 @@ pub fn sleep_until(deadline: Instant) -> Sleep {
     Sleep::new(deadline, Wait::new("sleep"))
 }
 
+/// Waits until `duration` has passed, as a part of `wait`.
+pub(crate) fn sleep_as(duration: Duration, wait: Wait) -> Sleep {
+    Sleep::new(clock::later(clock::now(), duration), wait)
+}
+
 pin_project! {
     /// The future of [`sleep()`] and [`sleep_until`].
     ///
@@ -151,6 +156,11 @@ impl Sleep {
 }
 
 impl Sleep {
+    /// Changes the deadline to `duration` from now.
+    pub(crate) fn restart(self: Pin<&mut Self>, duration: Duration) {
+        self.reset(clock::later(clock::now(), duration));
+    }
+
     /// Changes the line that is said to wait.
     pub(super) fn relocate(self: Pin<&mut Self>, location: &'static Location<'static>) {
         self.project().wait.relocate(location);

@@ -1,0 +1,200 @@
+//! The algorithms of senders, as they are in Rust.
+//!
+//! A future is what a sender is, and most of what an algorithm does to a sender, `.await` and the language do to a future. Here is what they
+//! don't: to run many at once and stop them properly, to share out work that computes, and to do something again.
+//!
+//! # Where each of them is
+//!
+//! | sender algorithm | here | the line |
+//! |---|---|---|
+//! | `just` | plain Rust | `async { 5 }` |
+//! | `just_error` | plain Rust: errors are values | `async { Err("no number") }` |
+//! | `just_stopped` | [`stop::stopped`](crate::stop::stopped) | `stop::stopped()` |
+//! | `read_env` | [`env::value`](crate::env::value); [`env::with`](crate::env::with) for the stop token | `async { env::value::<u32>() }` |
+//! | `then` | plain Rust | `async { half(number.await) }` |
+//! | `upon_error` | plain Rust | `async { result.await.unwrap_or_else(count) }` |
+//! | `upon_stopped`, `let_stopped` | [`stop::outcome`](crate::stop::outcome) and `match` | `async { match stop::outcome(nap).await { Outcome::Value(n) => n, Outcome::Stopped => ask(0).await } }` |
+//! | `stopped_as_optional` | [`stop::stopped_as_option`](crate::stop::stopped_as_option) | `stop::stopped_as_option(nap)` |
+//! | `stopped_as_error` | [`stop::stopped_as_error`](crate::stop::stopped_as_error) | `stop::stopped_as_error(nap, "stopped")` |
+//! | `let_value` | plain Rust, with `?` where it can fail | `async { ask(number.await).await }` |
+//! | `let_error` | plain Rust | `async { match result.await { Ok(n) => n, Err(e) => recover(e).await } }` |
+//! | `bulk`, `bulk_chunked` | [`bulk()`], [`bulk_chunked`], and [`try_bulk`], [`try_bulk_chunked`] for what may fail | |
+//! | `split` | [`SharedLazy`](crate::task::SharedLazy) | `lazy(number).shared()` |
+//! | `ensure_started` | [`spawn`](crate::spawn): it starts now, and is awaited later | `tress::spawn(number)` |
+//! | `start_detached` | the same, with nobody who awaits it | `drop(tress::spawn(work))` |
+//! | `spawn_future` | [`CountingScope`](crate::task::CountingScope) | `scope.spawn(number)` |
+//! | `into_variant` | an `enum`: a future has one type of output | `async { if early { Answer::Number(number.await) } else { Answer::Text(text.await) } }` |
+//! | `when_all` | [`when_all()`], and [`join_all()`] for what cannot fail | |
+//! | | for a few of different types, which are dropped at the first error | `tress::try_join!(one, two)` |
+//! | `when_all_with_variant` | the same: outputs of different types are an `enum` | `join_all(answers)` |
+//! | `when_any` | [`when_any()`] | |
+//! | `sync_wait` | [`Runtime::block_on`](crate::Runtime::block_on) | `runtime.block_on(number)` |
+//! | `sync_wait_with_variant` | the same | `runtime.block_on(answer)` |
+//! | `repeat_until` | [`repeat_until()`] | |
+//! | `retry` | [`retry_when()`], with a [`Backoff`] or another [`RetryPolicy`] | |
+//!
+//! And of streams, which give one value after the other:
+//!
+//! | of streams | here | the line |
+//! |---|---|---|
+//! | async generators | [`stream::generator`](crate::stream::generator) | |
+//! | `map`, `filter` | `StreamExt` | `numbers.map(half)` |
+//! | `merge` | `select`, which takes turns, and `select_all` for many | `stream::select(odd, even)` |
+//! | `take_until` | `StreamExt` | `numbers.take_until(end)` |
+//! | windows by count | `StreamExt`: `chunks`, or `ready_chunks`, which do not wait | `numbers.chunks(10)` |
+//! | windows by count and time | [`stream::chunks_timeout`](crate::stream::chunks_timeout) | |
+//!
+//! # The lines
+//!
+//! They are compiled, and say what is said:
+//!
+//! ```
+//! use std::future::ready;
+//! use tress::algorithm::join_all;
+//! use tress::env;
+//! use tress::stop::{self, Outcome};
+//! use tress::stream::{self, StreamExt};
+//! use tress::task::{CountingScope, lazy};
+//!
+//! #[derive(Debug, PartialEq)]
+//! enum Answer {
+//!     Number(i32),
+//!     Text(&'static str),
+//! }
+//!
+//! fn half(n: i32) -> i32 {
+//!     n / 2
+//! }
+//!
+//! fn count(error: &str) -> i32 {
+//!     error.len() as i32
+//! }
+//!
+//! async fn ask(n: i32) -> i32 {
+//!     n + 1
+//! }
+//!
+//! async fn recover(error: &str) -> i32 {
+//!     count(error)
+//! }
+//!
+//! let runtime = tress::Runtime::new()?;
+//!
+//! let just = async { 5 };
+//! # let number = just;
+//! # assert_eq!(runtime.block_on(number), 5);
+//! let just_error = async { Err("no number") };
+//! # let result: Result<i32, &str> = runtime.block_on(just_error);
+//! # let (number, result) = (ready(4), ready(result));
+//! let just_stopped = stop::stopped();
+//! # assert_eq!(runtime.block_on(stop::outcome(just_stopped)), Outcome::Stopped);
+//! let read_env = async { env::value::<u32>() };
+//! # assert_eq!(runtime.block_on(env::scope().value(7_u32).run(read_env)), Some(7));
+//! let then = async { half(number.await) };
+//! # assert_eq!(runtime.block_on(then), 2);
+//! # let number = ready(4);
+//! # let result = async { result.await };
+//! let upon_error = async { result.await.unwrap_or_else(count) };
+//! # assert_eq!(runtime.block_on(upon_error), 9);
+//! let let_value = async { ask(number.await).await };
+//! # assert_eq!(runtime.block_on(let_value), 5);
+//! # let result = ready(Err("none"));
+//! let let_error = async { match result.await { Ok(n) => n, Err(e) => recover(e).await } };
+//! # assert_eq!(runtime.block_on(let_error), 4);
+//! # let number = async { 6 };
+//! # async fn naps() -> i32 {
+//! #     match stop::stopped().await {}
+//! # }
+//! # let nap = naps();
+//! let let_stopped = async { match stop::outcome(nap).await { Outcome::Value(n) => n, Outcome::Stopped => ask(0).await } };
+//! # assert_eq!(runtime.block_on(let_stopped), 1);
+//! # let nap = naps();
+//! let stopped_as_optional = stop::stopped_as_option(nap);
+//! # assert_eq!(runtime.block_on(stopped_as_optional), None);
+//! # let nap = naps();
+//! let stopped_as_error = stop::stopped_as_error(nap, "stopped");
+//! # assert_eq!(runtime.block_on(stopped_as_error), Err("stopped"));
+//!
+//! let split = lazy(number).shared();
+//! # assert_eq!(runtime.block_on(async { (split.clone().await, split.await) }), (6, 6));
+//! # let guard = runtime.handle().enter();
+//! # let (number, work) = (ready(7), ready(()));
+//! let ensure_started = tress::spawn(number);
+//! # assert_eq!(runtime.block_on(ensure_started).unwrap(), 7);
+//! drop(tress::spawn(work)); // `start_detached`
+//! # let (number, scope) = (ready(7), CountingScope::new());
+//! let spawn_future = scope.spawn(number);
+//! # assert_eq!(runtime.block_on(spawn_future.unwrap()).unwrap(), 7);
+//! # let (number, text) = (ready(8), ready("eight"));
+//!
+//! # for (early, expected) in [(true, Answer::Number(8)), (false, Answer::Text("eight"))] {
+//! # let (number, text) = (number.clone(), text.clone());
+//! let into_variant = async { if early { Answer::Number(number.await) } else { Answer::Text(text.await) } };
+//! # assert_eq!(runtime.block_on(into_variant), expected);
+//! # }
+//! # let (one, two) = (ready(Ok::<_, ()>(1)), ready(Ok("two")));
+//! # let when_all = async {
+//! let when_all = tress::try_join!(one, two);
+//! # when_all
+//! # };
+//! # assert_eq!(runtime.block_on(when_all), Ok((1, "two")));
+//! # let answers = [ready(Answer::Number(1)), ready(Answer::Text("two"))];
+//! let when_all_with_variant = join_all(answers);
+//! # assert_eq!(runtime.block_on(when_all_with_variant), [Answer::Number(1), Answer::Text("two")]);
+//! # let (number, answer) = (ready(9), ready(Answer::Number(9)));
+//! let sync_wait = runtime.block_on(number);
+//! let sync_wait_with_variant = runtime.block_on(answer);
+//! # assert_eq!(Answer::Number(sync_wait), sync_wait_with_variant);
+//!
+//! # let numbers = stream::iter(0..4);
+//! let map = numbers.map(half);
+//! # assert_eq!(runtime.block_on(map.collect::<Vec<_>>()), [0, 0, 1, 1]);
+//! # let (odd, even) = (stream::iter([1, 3]), stream::iter([2, 4]));
+//! let merge = stream::select(odd, even);
+//! # assert_eq!(runtime.block_on(merge.collect::<Vec<_>>()), [1, 2, 3, 4]);
+//! # let (numbers, end) = (stream::iter(0..4), ready(()));
+//! let take_until = numbers.take_until(end);
+//! # assert_eq!(runtime.block_on(take_until.count()), 0);
+//! # let numbers = stream::iter(0..14);
+//! let windows = numbers.chunks(10);
+//! # assert_eq!(runtime.block_on(windows.count()), 2);
+//! # Ok::<(), std::io::Error>(())
+//! ```
+//!
+//! # How the children of one future run
+//!
+//! Those of [`when_all()`] and [`when_any()`] have an environment whose stop token is linked to the one outside; each of them is a place where a
+//! stop ends, as in [`outcome`](crate::stop::outcome). In [`join_all()`], where nobody stops anybody, a child that is stopped takes whoever awaits
+//! all with it at once.
+//!
+//! They lie side by side in one allocation. Each is polled when it was woken itself: those that
+//! are pending have a waker of their own, which queues the child and wakes the task. A task that is looked into
+//! ([`trace`](crate::trace)) polls all of them, so that a dump shows what they wait for.
+//!
+//! # Source
+//!
+//! D2583 §10, which lists the algorithms of P2300, P3149 (`spawn_future`) and P3552 (`affine_on`).
+
+mod backoff;
+mod bell;
+mod bulk;
+mod fan;
+mod job;
+mod join_all;
+mod pace;
+mod repeat_until;
+mod retry_when;
+mod slots;
+mod stoppable;
+#[cfg(test)]
+mod tests;
+mod when_all;
+mod when_any;
+
+pub use self::backoff::Backoff;
+pub use self::bulk::{bulk, bulk_chunked, try_bulk, try_bulk_chunked};
+pub use self::join_all::{JoinAll, join_all};
+pub use self::repeat_until::repeat_until;
+pub use self::retry_when::{RetryPolicy, retry_when};
+pub use self::when_all::{WhenAll, when_all};
+pub use self::when_any::{WhenAny, when_any};
