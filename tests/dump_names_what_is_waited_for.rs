@@ -11,8 +11,9 @@ use std::future::{Future, pending, poll_fn};
 use std::io::{IoSlice, IoSliceMut, Write};
 use std::net::Shutdown;
 use std::path::Path;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::mpsc;
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use hyper::rt::{self, ReadBuf};
@@ -26,6 +27,7 @@ use tress::net::{Interest, TcpListener, TcpStream};
 use tress::runtime::leaf::Wait;
 use tress::runtime::reactor::{Direction, Registration, mio};
 use tress::stop::StopSource;
+use tress::stream::{self, StreamExt};
 use tress::task::{self, lazy, spawn_blocking};
 use tress::time::{interval, interval_at, sleep, sleep_until, timeout, timeout_at};
 use tress::trace::{self, State};
@@ -95,6 +97,44 @@ fn of_others() {
     let source = StopSource::new();
     let token = source.token();
     assert_named(&runtime, "stop request", async move { token.stop_requested().await });
+}
+
+#[test]
+fn of_groups_of_tasks() {
+    let _watchdog = watchdog();
+    let runtime = runtime(2);
+    assert_named(&runtime, "join set", async {
+        let mut set = task::JoinSet::new();
+        set.spawn(pending::<()>());
+        set.join_next().await;
+    });
+    assert_named(&runtime, "join set", async {
+        let mut set = task::JoinSet::new();
+        set.spawn(pending::<()>());
+        set.join_all().await;
+    });
+    let counting = task::CountingScope::new();
+    let aborts = counting.spawn_on(pending::<()>(), runtime.handle()).unwrap();
+    let waits = counting.clone();
+    assert_named(&runtime, "counting scope", async move { waits.join().await });
+    aborts.abort();
+    assert_named(&runtime, "scope", async {
+        let scope = task::scope(|scope| async move {
+            scope.spawn(pending::<Result<(), ()>>());
+            Ok(())
+        });
+        scope.await.unwrap();
+    });
+}
+
+#[test]
+fn of_chunks() {
+    let _watchdog = watchdog();
+    let runtime = runtime(2);
+    assert_named(&runtime, "chunk", async {
+        let stream = stream::iter([1]).chain(stream::poll_fn(|_cx| Poll::Pending));
+        pin!(stream::chunks_timeout(stream, 2, LONG)).next().await;
+    });
 }
 
 #[cfg(unix)]
@@ -321,8 +361,12 @@ fn of_every_operation_in_the_sources() {
         add_names(&Path::new(env!("CARGO_MANIFEST_DIR")).join(package).join("src"), &mut names);
     }
     assert!(names.len() >= 12, "there are more than {names:?}");
-    for name in names {
-        assert!(include_str!("dump_names_what_is_waited_for.rs").contains(&format!("\"{name}\"")), "{name}");
+    let tests =
+        concat!(include_str!("dump_names_what_is_waited_for.rs"), include_str!("sync_waits_are_leaves.rs"));
+    // They wait for their turn only, or for what other workers have begun.
+    let brief = ["repeat", "retry", "bulk"];
+    for name in names.iter().filter(|name| !brief.contains(&name.as_str())) {
+        assert!(tests.contains(&format!("\"{name}\"")), "{name}");
     }
 }
 

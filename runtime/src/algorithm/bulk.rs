@@ -9,10 +9,11 @@ use std::task::{Context, Poll};
 
 use super::job::{Failure, Job};
 use super::pace::Pace;
-use crate::env::{self, StopScope};
+use crate::env;
 use crate::handle::Handle;
 use crate::leaf::Wait;
 use crate::primitive::sync::Arc;
+use crate::stop::StopScope;
 use crate::stop::{self, Stopped};
 use crate::task::yield_now;
 
