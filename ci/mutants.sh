@@ -10,6 +10,7 @@
 #
 #   Test: path::of::the::test
 #
+# or, for one of the package's own tests, `Test: tests/file::the_test`;
 # and the lines before the diff say what it breaks. A test in a `model` is run under loom, any other as it is. A patch
 # that does not apply, code that does not compile, and a test that passes or is not there are failures of this script.
 set -euo pipefail
@@ -59,7 +60,7 @@ if $check; then
         if ! git apply --check "$patch"; then
             echo "$(basename "$patch") does not apply"
             bad=1
-        elif [[ -z "$name" ]] || ! git grep -qw "fn ${name##*::}" -- runtime/src; then
+        elif [[ -z "$name" ]] || ! git grep -qw "fn ${name##*::}" -- runtime/src tests; then
             echo "$(basename "$patch") names no test: $name"
             bad=1
         fi
@@ -87,8 +88,13 @@ export CARGO_INCREMENTAL=1 CARGO_TERM_COLOR=never CARGO_TARGET_DIR="$tree/target
 
 # Runs cargo for a test, under loom if it is a model: time limit in seconds, test, arguments.
 cargo_for() {
-    local limit=$1 test=$2 model=()
+    local limit=$1 test=$2 model=() file
     shift 2
+    if [[ "$test" == tests/* ]]; then
+        file=${test#tests/}
+        timeout --kill-after=5 "$limit" cargo test --quiet --package tress --test "${file%%::*}" "$@"
+        return
+    fi
     if [[ "$test" == *::model::* ]]; then
         # What `cargo loom` is. Not by that name: cargo would read the alias twice, here and in the folder that this copy is in.
         model=(--profile loom --config "build.rustflags=['--cfg', 'tress_loom']" --target-dir target/loom)
@@ -127,7 +133,7 @@ for patch in "${patches[@]}"; do
     if ! cargo_for 600 "$test" --no-run > "$log" 2>&1; then
         complain "$(basename "$patch") does not compile"
     else
-        cargo_for 120 "$test" -- --exact "$test" > "$log" 2>&1 || code=$?
+        cargo_for 180 "$test" -- --exact "${test#tests/*::}" > "$log" 2>&1 || code=$?
         if [[ $code -eq 0 ]]; then
             complain "$(basename "$patch") is not seen by $test"
         elif [[ $code -ge 124 && "$test" == *::model::* ]]; then

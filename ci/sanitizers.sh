@@ -37,6 +37,11 @@ tests+=(
     lazy_trees_match_plain_recursion lazy_under_foreign_wakers lazy_wakes_only_its_frame
     two_lazies_cannot_starve_a_third
 )
+# Environments, stopping, and what stands on them.
+tests+=(
+    algorithm_bulk algorithm_when_all algorithm_when_any environment_is_inherited join_sets scopes_wait_for_their_tasks
+    stopped_ends_its_frame stops_end_what_waits stops_hit_only_what_waits
+)
 # For the same reason: it measures the stack; it compares what is polled in one go, which is as much as there is stack
 # for; it moves megabytes over the stack, in more copies than fit.
 skipped=(and_the_stack_stays_flat step_by_step of_a_megabyte)

@@ -18,6 +18,7 @@ use crate::primitive::thread::thread_local;
 use crate::reactor::Reactor;
 use crate::scheduler::{Local, Parker, Pool, PoolRef};
 use crate::time::TimeDriver;
+use crate::{env, frame};
 
 /// What a run loop shows to the code that it runs.
 struct RunLoop {
@@ -86,6 +87,11 @@ pub(crate) fn run_as_worker<R>(local: &Local, f: impl FnOnce() -> R) -> R {
 pub(crate) fn run_without_queue<R>(pool: &PoolRef, f: impl FnOnce() -> R) -> R {
     assert_outside("block_on");
     within(&RunLoop::new(pool, ptr::null()), f)
+}
+
+/// Runs `f`, which polls or drops what has nothing to do with whoever calls: with neither its window nor its environment.
+pub(crate) fn apart<R>(f: impl FnOnce() -> R) -> R {
+    env::outside(|| frame::within(None, f))
 }
 
 /// Panics if the thread is in a run loop, in which the function with this name would block it.

@@ -15,7 +15,7 @@ use std::thread::{self, Thread};
 use crate::containment::discard_payload;
 use crate::primitive::sync::PlainArc;
 use crate::primitive::sync::atomic::{AtomicBool, Ordering};
-use crate::stop::poll_stoppable;
+use crate::stop;
 use crate::tree::{self, Current, RootRef, RootVtable, Tree};
 
 /// What wakers of the future, and of the frames below it, refer to.
@@ -116,12 +116,12 @@ impl<'a, F: Future> Driven<'a, F> {
         let woken = root.woken.load(Ordering::Relaxed) && root.woken.swap(false, Ordering::AcqRel);
         let mut output = Poll::Pending;
         let _ = tree::run(&current, woken, &mut || {
-            current.take_stop();
             let mut poll = || {
                 // SAFETY: it lies where it is until it is dropped.
-                unsafe { Pin::new_unchecked(&mut *this.future) }.poll(&mut cx)
+                output = unsafe { Pin::new_unchecked(&mut *this.future) }.poll(&mut cx);
+                output.is_pending() && current.take_stop()
             };
-            output = poll_stoppable(&mut poll, || current.take_stop()).expect(STOPPED);
+            assert!(!(poll() && stop::holds(&mut poll)), "{STOPPED}");
             output.is_ready()
         });
         output

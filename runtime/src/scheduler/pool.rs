@@ -13,13 +13,13 @@ use super::idle::Idle;
 use super::remote::{Remote, Rouser};
 use super::sentinel::Sentinel;
 use crate::blocking::BlockingPool;
+use crate::context;
 use crate::executor::{ExecutorRef, ExecutorVtable, Reason, Runnable};
 use crate::primitive::coarse::{Look, Moment};
 use crate::primitive::deque::{Injector, Steal, Worker as Deque};
 use crate::primitive::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering, fence};
 use crate::primitive::sync::{Arc, Mutex};
 use crate::primitive::{clock, epoch};
-use crate::{context, frame};
 
 /// How many threads can be in `block_on` of one runtime as workers; further ones wait without taking part.
 pub(crate) const GUESTS: usize = 8;
@@ -206,8 +206,7 @@ impl Pool {
     /// Drops what is queued for everybody, and what those drops queue.
     pub(crate) fn drain_injector(&self) {
         context::drain_unless_draining(self.data(), || {
-            // The caller's window is none of theirs.
-            frame::within(None, || {
+            context::apart(|| {
                 loop {
                     match self.injector.steal() {
                         Steal::Success(runnable) => drop(runnable),

@@ -6,14 +6,13 @@ use super::pool::{Pool, PoolRef};
 use crate::primitive::deque::Steal;
 use crate::primitive::sync::{Condvar, Mutex};
 use crate::task::{self, Id, ToShutdown};
-use crate::{context, frame, tree};
+use crate::{context, tree};
 
 /// Drops every task of a closed pool that is not being polled.
 ///
 /// Tries until the deadline, and returns the tasks that were left.
 pub(crate) fn drop_tasks(pool: &Pool, deadline: Instant) -> Vec<Left> {
-    // The caller's window is none of theirs.
-    frame::within(None, || drop_tasks_until(pool, deadline))
+    context::apart(|| drop_tasks_until(pool, deadline))
 }
 
 fn drop_tasks_until(pool: &Pool, deadline: Instant) -> Vec<Left> {

@@ -69,5 +69,5 @@ pub use self::source::StopSource;
 pub use self::stopped::{Stopped, stopped};
 pub use self::token::StopToken;
 
-pub(crate) use self::raise::{StopSignal, poll_stoppable, raise};
+pub(crate) use self::raise::{StopSignal, holds, raise};
 pub(crate) use self::waiting::StopScope;

@@ -1,6 +1,5 @@
 //! Where a stop ends.
 
-use std::cell::Cell;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
@@ -160,21 +159,19 @@ impl<F: Future> Future for CatchStop<F> {
     #[track_caller]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Outcome<F::Output>> {
         let mut place = self.project().future;
-        let is_raised = Cell::new(false);
-        let poll = || {
+        let mut output = Poll::Pending;
+        let mut poll = || {
             let future = place.as_mut().as_pin_mut().expect("an outcome was polled after it had completed");
-            let (poll, raised) = raise::catch(|| future.poll(cx));
-            is_raised.set(raised);
-            poll
+            let (poll, is_raised) = raise::catch(|| future.poll(cx));
+            output = poll;
+            output.is_pending() && is_raised
         };
-        match raise::poll_stoppable(poll, || is_raised.get()) {
-            Some(poll) => poll.map(Outcome::Value),
-            None => {
-                // What is stopped in the drop goes no further either.
-                raise::catch(|| place.set(None));
-                Poll::Ready(Outcome::Stopped)
-            }
+        if poll() && raise::holds(&mut poll) {
+            // What is stopped in the drop goes no further either.
+            raise::catch(|| place.set(None));
+            return Poll::Ready(Outcome::Stopped);
         }
+        output.map(Outcome::Value)
     }
 }
 

@@ -3,7 +3,7 @@
 
 use std::cell::Cell;
 use std::ptr;
-use std::task::{Context, Poll};
+use std::task::Context;
 
 use crate::tree::{self, Place};
 
@@ -41,29 +41,15 @@ pub(super) fn catch<R>(f: impl FnOnce() -> R) -> (R, bool) {
     (result, catch.is_raised.get())
 }
 
-/// Polls something that may be stopped, by the rule that is the same at every place: a stop that is raised in a poll that ends pending has the
-/// poll repeated, and holds if it is raised each time. So it is who is still awaited that counts, and not who has lost a `select!` before.
-/// `None` if the stop holds.
+/// Whether a stop holds that has been raised in a poll that has ended pending, by the rule that is the same at every place: the poll is
+/// repeated, and the stop holds if one is raised each time. So it is who is still awaited that counts, and not who has lost a `select!` before.
 ///
-/// More than once, since what has lost may be followed by what is ready in the next poll and then by another that loses.
-#[inline(always)]
-pub(crate) fn poll_stoppable<T>(
-    mut poll: impl FnMut() -> Poll<T>,
-    take_raised: impl Fn() -> bool,
-) -> Option<Poll<T>> {
-    let first = poll();
-    if first.is_ready() || !take_raised() { Some(first) } else { poll_again(&mut poll, &take_raised) }
-}
-
+/// `again` makes the poll, and says whether it has ended like that again. More than once, since what has lost may be followed by what is ready
+/// in the next poll and then by another that loses.
 #[cold]
-fn poll_again<T>(poll: &mut dyn FnMut() -> Poll<T>, take_raised: &dyn Fn() -> bool) -> Option<Poll<T>> {
-    for _ in 0..REPEATS {
-        let again = poll();
-        if again.is_ready() || !take_raised() {
-            return Some(again);
-        }
-    }
-    None
+#[inline(never)]
+pub(crate) fn holds(again: &mut dyn FnMut() -> bool) -> bool {
+    (0..REPEATS).all(|_| again())
 }
 
 /// Raises a stop at the innermost place that can end what is being polled, and wakes it: it is polled again if the stop does not hold, and so

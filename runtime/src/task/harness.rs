@@ -18,11 +18,10 @@ use super::state::{Polled, ToComplete, ToIdle, ToRunning};
 use super::waker::WakerRef;
 use super::{context, handover, root};
 use crate::containment::{contain_panic, discard_payload};
-use crate::env;
 use crate::executor::{Header, Reason, Transfer};
 use crate::frame::{self, Origin};
 use crate::primitive::clock;
-use crate::stop::{StopSignal, poll_stoppable};
+use crate::stop::{self, StopSignal};
 use crate::tree::{self, Current, Entered, Ran};
 
 /// What a panic carries.
@@ -32,11 +31,6 @@ type Payload = Box<dyn Any + Send>;
 pub(super) unsafe fn run<F: Future>(header: NonNull<Header>) -> Option<Transfer> {
     // SAFETY: the runnable that is being run keeps the frame; it becomes the right to run the task.
     let task = unsafe { RawTask::from_ptr(header.cast()) };
-    if !env::is_empty() {
-        // Somebody's poll runs others, such as a dump: they have nothing to do with it.
-        // SAFETY: the frame is kept as above.
-        return env::outside(|| unsafe { run::<F>(header) });
-    }
     match task.state().transition_to_running() {
         ToRunning::Poll(polled) if polled.origin() == Origin::Pool => {
             // SAFETY: the transition made this call the one who runs the task.
@@ -69,10 +63,6 @@ pub(super) unsafe fn cancel<F: Future>(header: NonNull<Header>) {
 
 /// Drops the future of a task that the caller runs, after the frames below it, and completes it.
 pub(super) unsafe fn cancel_running<F: Future>(task: NonNull<TaskHeader>) {
-    if !env::is_empty() {
-        // SAFETY: the caller's promise.
-        return env::outside(|| unsafe { cancel_running::<F>(task) });
-    }
     // SAFETY: the caller runs the task.
     let task = unsafe { RawTask::from_ptr(task) };
     let current = pin!(root::current(task, TaskCell::<F>::body(task)));
@@ -153,11 +143,18 @@ unsafe fn run_tree<F: Future>(task: RawTask, polled: Polled) -> Option<Transfer>
     let entered = current.enter();
     let mut output = Poll::Pending;
     let mut poll_root = || {
-        // What was raised between polls is nobody's.
-        current.take_stop();
         // SAFETY: the caller runs the task, whose future is not ready yet.
-        let polled = poll_stoppable(|| unsafe { poll::<F>(task) }, || current.take_stop());
-        output = polled.unwrap_or_else(|| Poll::Ready(Err(Box::new(StopSignal))));
+        output = unsafe { poll::<F>(task) };
+        if output.is_pending() && current.take_stop() {
+            let holds = stop::holds(&mut || {
+                // SAFETY: as above.
+                output = unsafe { poll::<F>(task) };
+                output.is_pending() && current.take_stop()
+            });
+            if holds {
+                output = Poll::Ready(Err(Box::new(StopSignal)));
+            }
+        }
         output.is_ready()
     };
     let ran = if polled.is_special() {

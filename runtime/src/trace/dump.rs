@@ -9,7 +9,7 @@ use crate::Handle;
 use crate::primitive::clock;
 use crate::primitive::coarse::Moment;
 use crate::task::{self, Id, RawTask, Snapshot};
-use crate::{context, coop, frame};
+use crate::{context, coop};
 
 /// The tasks of a runtime, at about the time of the call that made it: [`dump`].
 ///
@@ -109,9 +109,7 @@ pub fn dump(handle: &Handle) -> Dump {
     let may_poll = context::can_enter() && !handle.pool.is_closed();
     let _entered = handle.enter();
     let mut tasks = Vec::new();
-    frame::within(None, || {
-        task::for_each(handle.pool.data(), |task| tasks.push(TaskDump::new(task, may_poll)))
-    });
+    context::apart(|| task::for_each(handle.pool.data(), |task| tasks.push(TaskDump::new(task, may_poll))));
     tasks.sort_by_key(|task| task.id);
     Dump { tasks }
 }

@@ -162,7 +162,7 @@ impl Current {
     /// Whether a stop has been raised in the poll of the root's own future that has just been made; forgets it.
     #[inline]
     pub(crate) fn take_stop(&self) -> bool {
-        self.is_stop_raised.replace(false)
+        self.is_stop_raised.get() && self.is_stop_raised.replace(false)
     }
 
     /// Keeps a frame that is queued and has never been polled for later in this run.

@@ -5,7 +5,7 @@ use std::alloc::Layout;
 use std::any::Any;
 use std::panic::Location;
 use std::ptr::NonNull;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Waker};
 
 use super::Tree;
 use super::owned::{Owned, Unset};
@@ -16,7 +16,7 @@ use super::teardown;
 use super::waker::WakerRef;
 use crate::env::{self, Entered, Recorded};
 use crate::frame::{self, EnterAllocator, Maker};
-use crate::stop::{StopScope, poll_stoppable};
+use crate::stop::{self, StopScope};
 use crate::trace::collector;
 
 /// What every frame begins with; the future, later its output, follows.
@@ -405,14 +405,6 @@ impl RawFrame {
         self.header().status.set(self.status().with_stop_raised(true));
     }
 
-    /// Whether a stop has been raised in the poll of the frame that has just been made; forgets it.
-    #[inline(always)]
-    fn take_stop(self) -> bool {
-        let status = self.status();
-        self.header().status.set(status.with_stop_raised(false));
-        status.is_stop_raised()
-    }
-
     /// Has loom check that every other use of the header comes before.
     #[cfg(tress_loom)]
     pub(super) fn retire(mut self) {
@@ -514,22 +506,23 @@ impl RawFrame {
         let _window = unsafe { self.enter_maker() };
         // SAFETY: as above.
         let env = unsafe { self.enter_env() };
-        let poll = || {
+        let mut done = false;
+        let mut poll = || {
             // What was raised between polls is nobody's.
             self.header().status.set(self.status().with_polling(true).with_stop_raised(false));
             // SAFETY: the caller runs the tree, and the frame's phase says that the future is there.
-            let done = unsafe { (self.vtable().poll_stored)(self, &mut cx) };
+            done = unsafe { (self.vtable().poll_stored)(self, &mut cx) };
             self.set_polling(false);
-            if done { Poll::Ready(()) } else { Poll::Pending }
+            !done && self.status().is_stop_raised()
         };
-        let polled = poll_stoppable(poll, || self.take_stop());
+        let is_stopped = poll() && stop::holds(&mut poll);
         drop(env);
-        match polled {
-            Some(Poll::Pending) => return false,
-            Some(Poll::Ready(())) => self.drop_env(),
-            None => teardown::stop(self),
+        if is_stopped {
+            teardown::stop(self);
+        } else if done {
+            self.drop_env();
         }
-        true
+        done || is_stopped
     }
 
     /// Whether `waker` is exactly this frame's.
