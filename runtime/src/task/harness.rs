@@ -145,16 +145,6 @@ unsafe fn run_tree<F: Future>(task: RawTask, polled: Polled) -> Option<Transfer>
     let mut poll_root = || {
         // SAFETY: the caller runs the task, whose future is not ready yet.
         output = unsafe { poll::<F>(task) };
-        if output.is_pending() && current.take_stop() {
-            let holds = stop::holds(&mut || {
-                // SAFETY: as above.
-                output = unsafe { poll::<F>(task) };
-                output.is_pending() && current.take_stop()
-            });
-            if holds {
-                output = Poll::Ready(Err(Box::new(StopSignal)));
-            }
-        }
         output.is_ready()
     };
     let ran = if polled.is_special() {
@@ -173,6 +163,17 @@ unsafe fn run_tree<F: Future>(task: RawTask, polled: Polled) -> Option<Transfer>
             Poll::Pending => {}
         }
     }
+    if current.take_stop() {
+        // SAFETY: as above.
+        return unsafe { run_stopped::<F>(task, entered, polled) };
+    }
+    suspend::<F>(task, entered, polled);
+    None
+}
+
+/// Ends a run of a task that is pending.
+#[inline(always)]
+fn suspend<F: Future>(task: RawTask, entered: Entered<'_>, polled: Polled) {
     if !polled.is_traced() {
         // A look is the doing of whoever looks.
         task.header().count_poll();
@@ -180,7 +181,23 @@ unsafe fn run_tree<F: Future>(task: RawTask, polled: Polled) -> Option<Transfer>
     // From the transition on, another thread may run the tree.
     drop(entered);
     after_pending::<F>(task);
-    None
+}
+
+/// Ends a run of a task that is pending and whose own future has raised a stop: by polling it until it is clear whether that holds.
+#[cold]
+#[inline(never)]
+unsafe fn run_stopped<F: Future>(task: RawTask, entered: Entered<'_>, polled: Polled) -> Option<Transfer> {
+    // SAFETY: the caller runs the task, whose future is not ready yet.
+    match unsafe { poll_again::<F>(task, &entered.current()) } {
+        // SAFETY: as above.
+        Poll::Ready(Ok(value)) => unsafe { complete::<F>(task, entered, value) },
+        // SAFETY: as above.
+        Poll::Ready(Err(payload)) => unsafe { complete_panicked::<F>(task, entered, payload) },
+        Poll::Pending => {
+            suspend::<F>(task, entered, polled);
+            None
+        }
+    }
 }
 
 /// A run of the tree that is measured, or that polls everything.
@@ -202,8 +219,19 @@ fn run_specially(
     ran
 }
 
+/// Polls the task's own future, which has raised a stop in its last poll, until it is clear whether that holds.
+unsafe fn poll_again<F: Future>(task: RawTask, current: &Current) -> Poll<Result<F::Output, Payload>> {
+    let mut output = Poll::Pending;
+    let holds = stop::holds(&mut || {
+        // SAFETY: the caller runs the task, whose future is not ready yet.
+        output = unsafe { poll::<F>(task) };
+        output.is_pending() && current.take_stop()
+    });
+    if holds { Poll::Ready(Err(Box::new(StopSignal))) } else { output }
+}
+
 /// Polls the task's own future once; its panic ends here.
-#[inline]
+#[inline(always)]
 unsafe fn poll<F: Future>(task: RawTask) -> Poll<Result<F::Output, Payload>> {
     let waker = WakerRef::new(&task);
     let mut cx = Context::from_waker(&waker);

@@ -46,13 +46,8 @@ fn run_frames(current: &Current, tree: &Tree, poll_root: &mut dyn FnMut() -> boo
     for _ in 0..POLLS_PER_RUN {
         if let Some(parent) = next.take() {
             match parent {
-                Parent::Root => {
-                    // What was raised between polls is nobody's.
-                    current.take_stop();
-                    if poll_root() {
-                        return Ran::Finished;
-                    }
-                }
+                Parent::Root if poll_root() => return Ran::Finished,
+                Parent::Root => {}
                 Parent::Frame(frame) => {
                     frame.header().state.transition_to_polled();
                     next = poll(frame, current);
