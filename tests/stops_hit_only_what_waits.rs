@@ -358,3 +358,23 @@ fn what_is_stopped_before_it_begins_asks_the_system_for_nothing() {
     let first = std::net::TcpStream::connect(address).unwrap();
     assert_eq!(listener.accept().unwrap().1, first.local_addr().unwrap());
 }
+
+#[test]
+fn what_begins_while_a_stop_is_told_from_a_lost_select_is_polled() {
+    /// More frames below each other than are polled for the first time in one go.
+    fn chain(depth: usize) -> Lazy<'static, usize> {
+        lazy(async move { if depth == 0 { 0 } else { chain(depth - 1).await + 1 } })
+    }
+    let _watchdog = watchdog();
+    let runtime = runtime(1);
+    let task = runtime.spawn(async {
+        {
+            let mut lost = pin!(stopped());
+            assert!(poll_once(lost.as_mut()).await.is_pending());
+        }
+        // Ready in the next poll, which is made to see whether the stop holds.
+        yield_now().await;
+        chain(100_000).await
+    });
+    assert_eq!(runtime.block_on(task).unwrap(), 100_000);
+}

@@ -12,8 +12,7 @@ use pin_project_lite::pin_project;
 use super::current::{self, within};
 use super::node::{Env, Node, Value};
 use crate::primitive::sync::PlainArc;
-use crate::stop::StopScope;
-use crate::stop::{StopSource, StopToken};
+use crate::stop::{StopScope, StopSource, StopToken};
 use crate::time::{Sleep, sleep_until};
 
 /// Begins an environment that differs from the current one in what is said next; see [`Scope`].

@@ -164,9 +164,15 @@ unsafe fn take(node: NonNull<Node>) -> Due {
 impl Noted {
     /// Adds a waker. Returns the one in whose place it is, and those that are to be woken because there are too many.
     fn put(&mut self, new: Waker, now: impl FnOnce() -> Instant) -> (Option<Waker>, Vec<Waker>) {
-        let replaced = self.others.remove(&key(&new));
-        if let Some(last) = self.last.replace(new) {
-            self.others.insert(key(&last), last);
+        let new_key = key(&new);
+        let mut replaced = self.others.remove(&new_key);
+        match self.last.replace(new) {
+            // Somebody else has noted the same meanwhile.
+            Some(last) if key(&last) == new_key => replaced = Some(last),
+            Some(last) => {
+                self.others.insert(key(&last), last);
+            }
+            None => {}
         }
         if self.others.len() < self.limit.max(LEAST_LIMIT) {
             return (replaced, Vec::new());

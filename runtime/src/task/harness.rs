@@ -194,6 +194,8 @@ unsafe fn run_stopped<F: Future>(task: RawTask, entered: Entered<'_>, polled: Po
         // SAFETY: as above.
         Poll::Ready(Err(payload)) => unsafe { complete_panicked::<F>(task, entered, payload) },
         Poll::Pending => {
+            // The loop of this run is over.
+            tree::leave_to_next_run(&entered.current());
             suspend::<F>(task, entered, polled);
             None
         }

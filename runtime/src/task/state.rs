@@ -20,8 +20,8 @@ const JOIN_INTEREST: usize = 1 << 3;
 const JOIN_WAKER: usize = 1 << 4;
 /// The task is to be dropped at its next await.
 const ABORTED: usize = 1 << 5;
-/// Reserved: the task's stop token has asked it to stop.
-#[expect(dead_code, reason = "reserved for stop tokens")]
+/// Reserved. What stops a task wakes those who wait in it, and needs no flag.
+#[expect(dead_code, reason = "keeps its place")]
 const STOP: usize = 1 << 6;
 /// Together with `SCHEDULED`: the runnable is in the hands of somebody who wants to see what the task waits for, and runs it
 /// at once.

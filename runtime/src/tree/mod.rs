@@ -35,7 +35,7 @@ pub(crate) use self::current::{
 pub(crate) use self::root::{RootRef, RootVtable};
 pub(crate) use self::run::{Ran, end, run};
 pub(crate) use self::teardown::keep_first;
-pub(crate) use self::visit::visit;
+pub(crate) use self::visit::{leave_to_next_run, visit};
 pub(crate) use self::waker::wake_without_scheduling;
 
 use self::owned::Owned;

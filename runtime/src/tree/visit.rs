@@ -52,7 +52,7 @@ pub(crate) fn visit(
 }
 
 /// Has another run poll what this one has begun, and what was woken before it and relies on it.
-fn leave_to_next_run(current: &Current) {
+pub(crate) fn leave_to_next_run(current: &Current) {
     let Some(tree) = current.tree_if_any() else { return };
     while let Some(frame) = current.pop_fresh() {
         tree.push_back(frame);
