@@ -115,7 +115,7 @@ impl<'a, F: Future> Driven<'a, F> {
         // Before the list of frames is looked at, so that a wake that comes later leads to another run.
         let woken = root.woken.load(Ordering::Relaxed) && root.woken.swap(false, Ordering::AcqRel);
         let mut output = Poll::Pending;
-        let _ = tree::run(&current, woken, &mut || {
+        tree::run(&current, woken, &mut || {
             let mut poll = || {
                 // SAFETY: it lies where it is until it is dropped.
                 output = unsafe { Pin::new_unchecked(&mut *this.future) }.poll(&mut cx);

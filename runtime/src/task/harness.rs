@@ -22,7 +22,7 @@ use crate::executor::{Header, Reason, Transfer};
 use crate::frame::{self, Origin};
 use crate::primitive::clock;
 use crate::stop::{self, StopSignal};
-use crate::tree::{self, Current, Entered, Ran};
+use crate::tree::{self, Current, Entered};
 
 /// What a panic carries.
 type Payload = Box<dyn Any + Send>;
@@ -142,26 +142,27 @@ unsafe fn run_tree<F: Future>(task: RawTask, polled: Polled) -> Option<Transfer>
     let current = current.as_ref();
     let entered = current.enter();
     let mut output = Poll::Pending;
-    let mut poll_root = || {
+    if polled.is_special() {
         // SAFETY: the caller runs the task, whose future is not ready yet.
-        output = unsafe { poll::<F>(task) };
-        output.is_ready()
-    };
-    let ran = if polled.is_special() {
-        run_specially(task, &current, polled, &mut poll_root)
+        output = unsafe { run_specially::<F>(task, &current, polled) };
     } else {
-        tree::run(&current, polled.is_woken(), &mut poll_root)
-    };
-    if ran == Ran::Finished {
-        // Each kind by itself: moved as a whole, the output would be read at once when it has just been written in parts, which
-        // stalls. Most runs have none to move.
-        match output {
-            // SAFETY: the caller runs the task.
-            Poll::Ready(Ok(value)) => return unsafe { complete::<F>(task, entered, value) },
+        // What most runs are, in line: one poll, and no frames.
+        if polled.is_woken() {
             // SAFETY: as above.
-            Poll::Ready(Err(payload)) => return unsafe { complete_panicked::<F>(task, entered, payload) },
-            Poll::Pending => {}
+            output = unsafe { poll::<F>(task) };
         }
+        if output.is_pending() && tree::has_woken_frames(&current) {
+            // SAFETY: as above.
+            output = unsafe { run_frames::<F>(task, &current) };
+        }
+    }
+    // Each kind by itself: moved as a whole, the output would be read at once when it has just been written in parts, which stalls.
+    match output {
+        // SAFETY: the caller runs the task.
+        Poll::Ready(Ok(value)) => return unsafe { complete::<F>(task, entered, value) },
+        // SAFETY: as above.
+        Poll::Ready(Err(payload)) => return unsafe { complete_panicked::<F>(task, entered, payload) },
+        Poll::Pending => {}
     }
     if current.take_stop() {
         // SAFETY: as above.
@@ -202,23 +203,42 @@ unsafe fn run_stopped<F: Future>(task: RawTask, entered: Entered<'_>, polled: Po
     }
 }
 
+/// The rest of a run: the frames that were woken, and the task's own future when one of them is done.
+#[inline(never)]
+unsafe fn run_frames<F: Future>(task: RawTask, current: &Current) -> Poll<Result<F::Output, Payload>> {
+    let mut output = Poll::Pending;
+    tree::run_frames(current, &mut || {
+        // SAFETY: the caller runs the task, whose future is not ready yet.
+        output = unsafe { poll::<F>(task) };
+        output.is_ready()
+    });
+    output
+}
+
 /// A run of the tree that is measured, or that polls everything.
 #[cold]
-fn run_specially(
+#[inline(never)]
+unsafe fn run_specially<F: Future>(
     task: RawTask,
     current: &Current,
     polled: Polled,
-    mut poll_root: &mut dyn FnMut() -> bool,
-) -> Ran {
+) -> Poll<Result<F::Output, Payload>> {
+    let mut output = Poll::Pending;
+    let mut poll_root = || {
+        // SAFETY: the caller runs the task, whose future is not ready yet.
+        output = unsafe { poll::<F>(task) };
+        output.is_ready()
+    };
     if polled.is_traced() {
-        return tree::visit(current, task.future_name(), poll_root);
+        tree::visit(current, task.future_name(), &mut poll_root);
+        return output;
     }
     let start = clock::now();
-    let ran = tree::run(current, polled.is_woken(), &mut poll_root);
+    tree::run(current, polled.is_woken(), &mut poll_root);
     if let Some(annex) = task.annex() {
         annex.add_run(start, clock::now());
     }
-    ran
+    output
 }
 
 /// Polls the task's own future, which has raised a stop in its last poll, until it is clear whether that holds.

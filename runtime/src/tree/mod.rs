@@ -33,7 +33,7 @@ pub(crate) use self::current::{
     Current, Entered, Place, backtrace, current_id, is_on_stack, is_traced, place, raise,
 };
 pub(crate) use self::root::{RootRef, RootVtable};
-pub(crate) use self::run::{Ran, end, run};
+pub(crate) use self::run::{end, has_woken_frames, run, run_frames};
 pub(crate) use self::teardown::keep_first;
 pub(crate) use self::visit::{leave_to_next_run, visit};
 pub(crate) use self::waker::wake_without_scheduling;

@@ -7,16 +7,6 @@ use super::ready::Chain;
 use super::status::Phase;
 use crate::coop;
 
-/// How a run has ended.
-#[must_use]
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Ran {
-    /// The root's own future is ready.
-    Finished,
-    /// Everybody waits, or has been scheduled for another run.
-    Pending,
-}
-
 /// What is polled next without having been woken: the parent of a frame that is done.
 enum Parent {
     Root,
@@ -25,28 +15,32 @@ enum Parent {
 
 /// Runs a root once: polls its own future if it was woken, and the frames that were.
 ///
-/// `poll_root` polls the root's own future, does not unwind, and says if it is ready.
+/// `poll_root` polls the root's own future, does not unwind, and says if it is ready: then the run is over.
 #[inline]
-pub(crate) fn run(current: &Current, root_woken: bool, poll_root: &mut impl FnMut() -> bool) -> Ran {
-    if root_woken && poll_root() {
-        return Ran::Finished;
-    }
-    match current.tree_if_any() {
-        Some(tree) if current.has_fresh() || !tree.ready.is_empty() => run_frames(current, tree, poll_root),
-        _ => Ran::Pending,
+pub(crate) fn run(current: &Current, root_woken: bool, poll_root: &mut impl FnMut() -> bool) {
+    let is_ready = root_woken && poll_root();
+    if !is_ready && has_woken_frames(current) {
+        run_frames(current, poll_root);
     }
 }
 
-/// Polls frames that were woken, each one's parent after it if it is done, and so on.
+/// Whether frames below the root were woken, or have begun and are to be polled.
+#[inline]
+pub(crate) fn has_woken_frames(current: &Current) -> bool {
+    current.tree_if_any().is_some_and(|tree| current.has_fresh() || !tree.ready.is_empty())
+}
+
+/// Polls frames that were woken, each one's parent after it if it is done, and so on, until the root's own future is ready.
 ///
 /// What is woken meanwhile is left to the next run, so that a frame that wakes itself lets other tasks run in between.
-fn run_frames(current: &Current, tree: &Tree, poll_root: &mut dyn FnMut() -> bool) -> Ran {
+pub(crate) fn run_frames(current: &Current, poll_root: &mut dyn FnMut() -> bool) {
+    let Some(tree) = current.tree_if_any() else { return };
     let mut woken = tree.ready.take();
     let mut next = None;
     for _ in 0..POLLS_PER_RUN {
         if let Some(parent) = next.take() {
             match parent {
-                Parent::Root if poll_root() => return Ran::Finished,
+                Parent::Root if poll_root() => return,
                 Parent::Root => {}
                 Parent::Frame(frame) => {
                     frame.header().state.transition_to_polled();
@@ -59,11 +53,10 @@ fn run_frames(current: &Current, tree: &Tree, poll_root: &mut dyn FnMut() -> boo
             }
             frame.release();
         } else {
-            return Ran::Pending;
+            return;
         }
     }
     put_off(current, tree, next, woken);
-    Ran::Pending
 }
 
 /// Polls a frame, if that is still wanted, and says whose turn it is if it is done.

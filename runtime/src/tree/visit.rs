@@ -3,7 +3,6 @@
 use super::Tree;
 use super::current::Current;
 use super::raw::RawFrame;
-use super::run::Ran;
 use super::status::Phase;
 use crate::coop;
 use crate::trace::collector;
@@ -27,18 +26,14 @@ impl Drop for Held {
 ///
 /// Whoever runs the root may do so at any time: every future may be polled without having been woken. What is woken meanwhile,
 /// and what such a poll has begun, is left to the next run.
-pub(crate) fn visit(
-    current: &Current,
-    root_future: &'static str,
-    poll_root: &mut dyn FnMut() -> bool,
-) -> Ran {
+pub(crate) fn visit(current: &Current, root_future: &'static str, poll_root: &mut dyn FnMut() -> bool) {
     current.trace();
     // Before any poll: polls change the tree.
     let mut frames = current.tree_if_any().map_or_else(Vec::new, hold_all);
     let in_root = collector::enter_frame(None, root_future, None);
     let root_number = in_root.as_ref().map(collector::InFrame::number);
     if poll_root() {
-        return Ran::Finished;
+        return;
     }
     drop(in_root);
     for place in 0..frames.len() {
@@ -48,7 +43,6 @@ pub(crate) fn visit(
     }
     drop(frames);
     leave_to_next_run(current);
-    Ran::Pending
 }
 
 /// Has another run poll what this one has begun, and what was woken before it and relies on it.
