@@ -58,6 +58,7 @@
 //! | [`stream`] | streams, async generators, and waiting for whichever of many futures is done first |
 //! | [`sync`] | locks, channels and notifications between tasks, on those of tokio |
 //! | [`stop`] | asking for work to stop, and being told |
+//! | [`executor`] | where tasks run: lanes, the current thread, executors of one's own; launching, and running elsewhere for a while |
 //! | [`env`](mod@env) | what code runs with: its stop token, and values of its callers |
 //! | [`signal`] | ctrl-c and termination |
 //! | [`trace`] | what the tasks of a live runtime wait for |
@@ -76,7 +77,8 @@ pub use tress_net::signal;
 pub use tress_net::socket as net;
 pub use tress_runtime as runtime;
 pub use tress_runtime::{
-    Builder, Handle, Runtime, algorithm, env, frame, main, spawn, stop, sync, task, test, time, trace,
+    Builder, Handle, Runtime, algorithm, env, executor, frame, main, spawn, stop, sync, task, test, time,
+    trace,
 };
 pub use tress_strand as strand;
 

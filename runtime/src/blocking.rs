@@ -212,7 +212,7 @@ fn run_thread(receiver: &Receiver<Job>, state: &Mutex<State>, keep_alive: Durati
             Ok(Job::Run(runnable)) => {
                 state.queued -= 1;
                 drop(state);
-                runnable.run();
+                runnable.execute();
                 frame::flush();
             }
             // A call that came at the last moment relied on this thread.

@@ -10,7 +10,7 @@ use std::marker::PhantomData;
 use std::num::NonZeroUsize;
 use std::ptr::{self, NonNull};
 
-use crate::executor::{ExecutorRef, Reason, Runnable};
+use crate::executor::{RawExecutor, Reason, Runnable};
 use crate::primitive::coarse;
 use crate::primitive::sync::Arc;
 use crate::primitive::sync::atomic::Ordering;
@@ -18,7 +18,7 @@ use crate::primitive::thread::thread_local;
 use crate::reactor::Reactor;
 use crate::scheduler::{Local, Parker, Pool, PoolRef};
 use crate::time::TimeDriver;
-use crate::{env, frame};
+use crate::{env, frame, tree};
 
 /// What a run loop shows to the code that it runs.
 struct RunLoop {
@@ -283,6 +283,25 @@ pub(crate) fn schedule_local(data: NonNull<()>, runnable: Runnable, reason: Reas
     })
 }
 
+/// Queues a runnable on this thread, if it is a worker that polls nothing just now.
+pub(crate) fn adopt_between_polls(runnable: Runnable) -> Result<(), Runnable> {
+    if tree::is_polling() {
+        return Err(runnable);
+    }
+    with_loop(|run_loop| match run_loop.and_then(RunLoop::local) {
+        Some(local) => {
+            local.schedule(runnable, Reason::Woken);
+            Ok(())
+        }
+        None => Err(runnable),
+    })
+}
+
+/// Whether the thread runs tasks of the pool, and is not somewhere else further down its stack.
+pub(crate) fn runs(pool: &Pool) -> bool {
+    is_current_pool(pool.data())
+}
+
 /// Whether the thread is the worker with this parker.
 pub(crate) fn is_own_parker(parker: &Arc<Parker>) -> bool {
     with_loop(|run_loop| {
@@ -304,7 +323,7 @@ pub(crate) fn task_spawned(pool: &Pool) {
 
 /// Counts a task that has ended.
 #[inline]
-pub(crate) fn task_completed(executor: &ExecutorRef) {
+pub(crate) fn task_completed(executor: &RawExecutor) {
     let data = executor.data();
     with_loop(|run_loop| match run_loop.filter(|run_loop| run_loop.data == data).and_then(RunLoop::local) {
         Some(local) => local.remote().counters.completed.add(1),

@@ -6,7 +6,7 @@ use std::io;
 use std::panic::{Location, RefUnwindSafe, UnwindSafe};
 
 use crate::blocking::Call;
-use crate::executor::Reason;
+use crate::executor::{self, Executor, RawExecutor, Reason, Runnable};
 use crate::metrics::RuntimeMetrics;
 use crate::scheduler::PoolRef;
 use crate::stop::StopToken;
@@ -39,7 +39,7 @@ pub struct EnterGuard {
     _entered: context::Entered,
 }
 
-/// Spawns a task on the current runtime.
+/// Spawns a task on the current runtime, or, from a task that was [launched](crate::executor::launch) on another executor, on that.
 ///
 /// The task starts soon, whether its handle is awaited or not; dropping the handle detaches it. Its frame comes from the
 /// allocator whose window is open ([`with_allocator`](crate::frame::with_allocator)), else from the runtime's
@@ -48,7 +48,7 @@ pub struct EnterGuard {
 ///
 /// # Panics
 ///
-/// Outside a runtime.
+/// Outside a runtime, unless on another executor.
 ///
 /// # Examples
 ///
@@ -68,15 +68,35 @@ where
     F: Future + Send + 'static,
     F::Output: Send + 'static,
 {
-    let mut future = Some(future);
     let caller = Location::caller();
+    if !env::is_empty() {
+        return spawn_in_env(future, caller);
+    }
+    let mut future = Some(future);
     let handle = context::with_pool(|pool| {
         pool.map(|pool| {
             let future = future.take().expect("the closure is called once");
-            submit(pool, pool.executor(), future, None, caller)
+            submit_as_it_is(pool, pool.executor(), future, None, caller)
         })
     });
     handle.expect(NO_RUNTIME)
+}
+
+#[cold]
+#[inline(never)]
+#[track_caller]
+fn spawn_in_env<F>(future: F, caller: &'static Location<'static>) -> JoinHandle<F::Output>
+where
+    F: Future + Send + 'static,
+    F::Output: Send + 'static,
+{
+    match executor::inherited() {
+        Some(executor) => executor::spawn_placed(executor, future, None, caller),
+        None => {
+            let Handle { pool } = Handle::current();
+            submit_in_env(&pool, pool.executor(), future, None, caller)
+        }
+    }
 }
 
 /// Spawns on a pool, perhaps with a name.
@@ -93,7 +113,7 @@ where
 #[inline]
 fn submit<F>(
     pool: &PoolRef,
-    executor: crate::executor::ExecutorRef,
+    executor: RawExecutor,
     future: F,
     name: Option<&str>,
     spawned_at: &'static Location<'static>,
@@ -120,10 +140,19 @@ where
     F: Future + Send + 'static,
     F::Output: Send + 'static,
 {
-    let executor = pool.executor();
-    match env::child(stop) {
-        Some(scope) => submit_as_it_is(pool, executor, scope.run(future), None, spawned_at),
-        None => submit_as_it_is(pool, executor, future, None, spawned_at),
+    let scope = env::child(stop);
+    if let Some(executor) = executor::inherited() {
+        // The scope inherits it, too.
+        return executor::spawn_placed_on(
+            executor,
+            scope.unwrap_or_else(env::scope).run(future),
+            None,
+            spawned_at,
+        );
+    }
+    match scope {
+        Some(scope) => submit_as_it_is(pool, pool.executor(), scope.run(future), None, spawned_at),
+        None => submit_as_it_is(pool, pool.executor(), future, None, spawned_at),
     }
 }
 
@@ -131,7 +160,7 @@ where
 #[inline(never)]
 fn submit_in_env<F>(
     pool: &PoolRef,
-    executor: crate::executor::ExecutorRef,
+    executor: RawExecutor,
     future: F,
     name: Option<&str>,
     spawned_at: &'static Location<'static>,
@@ -141,7 +170,11 @@ where
     F::Output: Send + 'static,
 {
     match env::detached() {
-        Some(env) => submit_as_it_is(pool, executor, env.run(future), name, spawned_at),
+        // On this runtime, whatever the executor of the caller.
+        Some(env) => {
+            let scope = env::Scope::on(env).executor(None);
+            submit_as_it_is(pool, executor, scope.run(future), name, spawned_at)
+        }
         None => submit_as_it_is(pool, executor, future, name, spawned_at),
     }
 }
@@ -153,7 +186,7 @@ where
 )]
 fn submit_as_it_is<F>(
     pool: &PoolRef,
-    executor: crate::executor::ExecutorRef,
+    executor: RawExecutor,
     future: F,
     name: Option<&str>,
     spawned_at: &'static Location<'static>,
@@ -163,7 +196,7 @@ where
     F::Output: Send + 'static,
 {
     /// A task that is counted, but that an allocator's panic keeps from being made, counts as completed.
-    struct NeverMade(crate::executor::ExecutorRef);
+    struct NeverMade(RawExecutor);
 
     impl Drop for NeverMade {
         #[cold]
@@ -297,6 +330,42 @@ impl Handle {
     #[must_use]
     pub fn metrics(&self) -> RuntimeMetrics {
         RuntimeMetrics::new(PoolRef::clone(&self.pool))
+    }
+}
+
+impl PartialEq for Handle {
+    /// Whether both are handles to the same runtime.
+    fn eq(&self, other: &Self) -> bool {
+        self.pool.data() == other.pool.data()
+    }
+}
+
+impl Eq for Handle {}
+
+/// The workers of the runtime.
+impl Executor for Handle {
+    fn post(&self, runnable: Runnable) {
+        self.schedule(runnable, Reason::Woken);
+    }
+
+    fn defer(&self, runnable: Runnable) {
+        self.schedule(runnable, Reason::Yielded);
+    }
+
+    fn is_current(&self) -> bool {
+        context::runs(&self.pool)
+    }
+
+    fn runtime(&self) -> Option<&Handle> {
+        Some(self)
+    }
+}
+
+impl Handle {
+    #[expect(unsafe_code, reason = "the executor is kept by the handle")]
+    fn schedule(&self, runnable: Runnable, reason: Reason) {
+        // SAFETY: the handle keeps the pool alive.
+        unsafe { self.pool.executor().schedule(runnable, reason) };
     }
 }
 

@@ -16,7 +16,7 @@ mod context;
 mod coop;
 pub mod env;
 mod error;
-mod executor;
+pub mod executor;
 pub mod frame;
 mod handle;
 pub mod leaf;

@@ -5,6 +5,7 @@ use std::fmt;
 use std::future::Future;
 
 use super::scope::{Scope, Scoped};
+use crate::executor::AnyExecutor;
 use crate::primitive::sync::PlainArc;
 use crate::stop::StopScope;
 use crate::stop::StopToken;
@@ -17,6 +18,8 @@ pub struct Env(pub(super) Option<PlainArc<Node>>);
 
 /// What an environment consists of; never changed once it is made.
 pub(crate) struct Node {
+    /// Where what is spawned runs, if not on the runtime.
+    pub(super) executor: Option<AnyExecutor>,
     /// Who is stopped by what.
     pub(super) stop: Option<PlainArc<StopScope>>,
     /// The values, the nearest first.
@@ -76,6 +79,11 @@ impl Env {
         Scope::on(self).run(future)
     }
 
+    /// The executor of what runs with this environment, if it is one of its own.
+    pub(crate) fn executor(&self) -> Option<&AnyExecutor> {
+        self.0.as_deref()?.executor.as_ref()
+    }
+
     pub(super) fn stop(&self) -> Option<&PlainArc<StopScope>> {
         self.0.as_deref()?.stop.as_ref()
     }
@@ -83,20 +91,24 @@ impl Env {
     /// What of this a detached task has, too.
     pub(super) fn inherited_by_detached(&self) -> Option<Self> {
         match self.0.as_deref()? {
-            Node { values: None, .. } => None,
+            Node { values: None, executor: None, .. } => None,
             Node { stop: None, .. } => Some(self.clone()),
-            Node { values: Some(values), .. } => Some(Node::wrap(None, Some(PlainArc::clone(values)))),
+            Node { values, executor, .. } => Some(Node::wrap(executor.clone(), None, values.clone())),
         }
     }
 }
 
 impl Node {
     /// An environment that consists of these.
-    pub(super) fn wrap(stop: Option<PlainArc<StopScope>>, values: Option<PlainArc<Value>>) -> Env {
-        if stop.is_none() && values.is_none() {
+    pub(super) fn wrap(
+        executor: Option<AnyExecutor>,
+        stop: Option<PlainArc<StopScope>>,
+        values: Option<PlainArc<Value>>,
+    ) -> Env {
+        if executor.is_none() && stop.is_none() && values.is_none() {
             return Env(None);
         }
-        Env(Some(PlainArc::new(Self { stop, values })))
+        Env(Some(PlainArc::new(Self { executor, stop, values })))
     }
 }
 

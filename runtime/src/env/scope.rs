@@ -11,6 +11,7 @@ use pin_project_lite::pin_project;
 
 use super::current::{self, within};
 use super::node::{Env, Node, Value};
+use crate::executor::AnyExecutor;
 use crate::primitive::sync::PlainArc;
 use crate::stop::{StopScope, StopSource, StopToken};
 use crate::time::{Sleep, sleep_until};
@@ -21,7 +22,7 @@ use crate::time::{Sleep, sleep_until};
 ///
 /// See the [module](super).
 pub fn scope() -> Scope {
-    Scope { base: None, stop: None, deadline: None, values: Vec::new() }
+    Scope { base: None, executor: None, stop: None, deadline: None, values: Vec::new() }
 }
 
 /// Runs a future that nothing stops, whatever stops whoever awaits it.
@@ -86,6 +87,8 @@ pub(crate) fn child(stop: Option<StopToken>) -> Option<Scope> {
 pub struct Scope {
     /// What it differs from; `None` is whatever is current when the future is first polled.
     base: Option<Env>,
+    /// Where what is spawned runs; the inner one is `None` for the runtime.
+    executor: Option<Option<AnyExecutor>>,
     stop: Option<StopToken>,
     deadline: Option<Instant>,
     /// The nearest last.
@@ -94,8 +97,13 @@ pub struct Scope {
 
 impl Scope {
     /// The same, on top of a given environment.
-    pub(super) fn on(base: Env) -> Self {
+    pub(crate) fn on(base: Env) -> Self {
         Self { base: Some(base), ..scope() }
+    }
+
+    /// The executor that the future runs on: what it spawns is spawned there. `None` is the runtime.
+    pub(crate) fn executor(self, executor: Option<AnyExecutor>) -> Self {
+        Self { executor: Some(executor), ..self }
     }
 
     /// What stops the future, instead of what stops whoever awaits it.
@@ -167,7 +175,8 @@ impl Scope {
         let values = base.0.as_ref().and_then(|node| node.values.clone());
         let values = self.values.into_iter().fold(values, |outer, value| Some(Value::on(outer, value)));
         let own_stop = stop.clone().filter(|_| is_own_stop);
-        Begun { env: Node::wrap(stop, values), own_stop, deadline }
+        let executor = self.executor.unwrap_or_else(|| base.executor().cloned());
+        Begun { env: Node::wrap(executor, stop, values), own_stop, deadline }
     }
 }
 

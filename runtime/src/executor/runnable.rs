@@ -9,13 +9,22 @@ use std::mem;
 use std::ptr::NonNull;
 
 use crate::primitive::sync::atomic::{AtomicPtr, AtomicUsize};
+use crate::{context, coop};
 
-/// An owned unit of work: what an executor is given to run once.
+/// An owned unit of work: what an [`Executor`](super::Executor) is given to run once.
 ///
-/// It is a thin pointer, so that a queue slot is one word and can be an atomic: the two words of the handle, the
-/// virtual table and the intrusive link, stand at the head of what it points to. Running it consumes it; dropping it
-/// cancels what it holds.
-pub(crate) struct Runnable {
+/// It stands for the right to poll one task once. [Running](Self::run) it uses it up; dropping it cancels the task: its future is dropped,
+/// and its handle gives an error for which [`is_aborted`](crate::task::JoinError::is_aborted) holds. So an executor that refuses what it is
+/// given, or ends before it has run it, just drops it.
+///
+/// It is one pointer: a queue slot is one word.
+///
+/// # Examples
+///
+/// See [`Executor`](super::Executor).
+// A thin pointer: the virtual table and the intrusive link stand at the head of what it points to.
+#[must_use = "dropping it cancels the task"]
+pub struct Runnable {
     header: NonNull<Header>,
 }
 
@@ -77,9 +86,25 @@ impl Runnable {
         header
     }
 
+    /// Runs it, on the calling thread: polls the task once. A panic of the task does not get here.
+    ///
+    /// The task has its own environment and allocator, whatever is polled around this call.
+    pub fn run(self) {
+        context::apart(|| {
+            let _budget = coop::enter(Some(coop::BUDGET_PER_POLL));
+            // Whoever is handed over to takes its turn in its queue.
+            drop(self.execute());
+        });
+    }
+
+    /// The head of what it would run; it stays the runnable's.
+    pub(crate) fn header(&self) -> NonNull<Header> {
+        self.header
+    }
+
     /// Runs it, and says what to run next if control is to be handed on.
     #[inline]
-    pub(crate) fn run(self) -> Option<Transfer> {
+    pub(crate) fn execute(self) -> Option<Transfer> {
         let header = self.into_raw();
         // SAFETY: the runnable owned `header`, which is therefore valid, and its table never changes.
         let vtable = unsafe { header.as_ref() }.vtable;
@@ -91,6 +116,7 @@ impl Runnable {
 }
 
 impl Drop for Runnable {
+    /// Cancels what it holds. Panics of that end there.
     fn drop(&mut self) {
         // SAFETY: the runnable owns `header`, which is therefore valid, and its table never changes.
         let vtable = unsafe { self.header.as_ref() }.vtable;

@@ -213,7 +213,7 @@ impl Local {
     pub(crate) fn run(&self, runnable: Runnable) -> u32 {
         let mut tick = self.next_tick();
         coop::refill();
-        let mut transfer = runnable.run();
+        let mut transfer = runnable.execute();
         while let Some(next) = transfer {
             if !self.may_hand_over(tick) {
                 // Its drop puts it on the queue.
@@ -223,7 +223,7 @@ impl Local {
             self.remote().counters.handovers.add(1);
             tick = self.next_tick();
             coop::refill();
-            transfer = next.into_runnable().run();
+            transfer = next.into_runnable().execute();
         }
         tick
     }

@@ -13,13 +13,13 @@ use super::idle::Idle;
 use super::remote::{Remote, Rouser};
 use super::sentinel::Sentinel;
 use crate::blocking::BlockingPool;
-use crate::context;
-use crate::executor::{ExecutorRef, ExecutorVtable, Reason, Runnable};
+use crate::executor::{RawExecutor, RawExecutorVtable, Reason, Runnable};
 use crate::primitive::coarse::{Look, Moment};
 use crate::primitive::deque::{Injector, Steal, Worker as Deque};
 use crate::primitive::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering, fence};
 use crate::primitive::sync::{Arc, Mutex};
 use crate::primitive::{clock, epoch};
+use crate::{context, task};
 
 /// How many threads can be in `block_on` of one runtime as workers; further ones wait without taking part.
 pub(crate) const GUESTS: usize = 8;
@@ -48,8 +48,12 @@ pub(crate) struct Pool {
     pub(crate) foreign_completed: AtomicU64,
 }
 
-static VTABLE: ExecutorVtable = ExecutorVtable { schedule, count_completed };
-static BLOCKING_VTABLE: ExecutorVtable = ExecutorVtable { schedule: schedule_blocking, count_completed };
+static VTABLE: RawExecutorVtable = RawExecutorVtable { schedule, count_completed, hands_over: true };
+static BLOCKING_VTABLE: RawExecutorVtable =
+    RawExecutorVtable { schedule: schedule_blocking, count_completed, hands_over: false };
+/// Of tasks that have an executor of their own, which ends with the pool.
+static PLACED_VTABLE: RawExecutorVtable =
+    RawExecutorVtable { schedule: task::schedule_placed, count_completed, hands_over: false };
 
 impl Pool {
     pub(crate) fn new(
@@ -76,15 +80,21 @@ impl Pool {
     }
 
     /// The pool as the executor of its tasks.
-    pub(crate) fn executor(&self) -> ExecutorRef {
+    pub(crate) fn executor(&self) -> RawExecutor {
         // SAFETY: a pool is `Sync`, and is retired only when none of its tasks can be scheduled any more.
-        unsafe { ExecutorRef::new(NonNull::from(self).cast(), &VTABLE) }
+        unsafe { RawExecutor::new(NonNull::from(self).cast(), &VTABLE) }
     }
 
     /// The pool's threads for blocking work, as an executor.
-    pub(crate) fn blocking_executor(&self) -> ExecutorRef {
+    pub(crate) fn blocking_executor(&self) -> RawExecutor {
         // SAFETY: as above.
-        unsafe { ExecutorRef::new(NonNull::from(self).cast(), &BLOCKING_VTABLE) }
+        unsafe { RawExecutor::new(NonNull::from(self).cast(), &BLOCKING_VTABLE) }
+    }
+
+    /// The pool as what ends the tasks of executors that stand on it.
+    pub(crate) fn placed_executor(&self) -> RawExecutor {
+        // SAFETY: as above.
+        unsafe { RawExecutor::new(NonNull::from(self).cast(), &PLACED_VTABLE) }
     }
 
     /// The address by which tasks name the pool.
@@ -252,20 +262,20 @@ impl fmt::Debug for Pool {
 /// Queues a task of the pool: on the current worker if it belongs to the pool, else for everybody.
 unsafe fn schedule(pool: NonNull<()>, runnable: Runnable, reason: Reason) {
     if let Err(runnable) = context::schedule_local(pool, runnable, reason) {
-        // SAFETY: the caller keeps the pool alive (see `ExecutorRef::schedule`).
+        // SAFETY: the caller keeps the pool alive (see `RawExecutor::schedule`).
         unsafe { pool.cast::<Pool>().as_ref() }.push_remote(runnable);
     }
 }
 
 /// Queues a blocking task.
 unsafe fn schedule_blocking(pool: NonNull<()>, runnable: Runnable, _reason: Reason) {
-    // SAFETY: the caller keeps the pool alive (see `ExecutorRef::schedule`).
+    // SAFETY: the caller keeps the pool alive (see `RawExecutor::schedule`).
     unsafe { pool.cast::<Pool>().as_ref() }.blocking.push(runnable, pool.addr());
 }
 
 /// Counts a task that ends on a thread that is no worker of the pool.
 unsafe fn count_completed(pool: NonNull<()>) {
-    // SAFETY: the caller keeps the pool alive (see `ExecutorRef::count_completed`).
+    // SAFETY: the caller keeps the pool alive (see `RawExecutor::count_completed`).
     unsafe { pool.cast::<Pool>().as_ref() }.foreign_completed.fetch_add(1, Ordering::Relaxed);
 }
 

@@ -1,8 +1,10 @@
 //! Spawning with a name.
 
 use std::future::Future;
+use std::panic::Location;
 
 use super::JoinHandle;
+use crate::executor;
 use crate::handle::{self, Handle};
 
 /// Spawns a task with a name, which [`trace::dump`](crate::trace::dump) shows, together with the line that spawned it.
@@ -38,18 +40,21 @@ impl<'a> Builder<'a> {
         Self { name: Some(name) }
     }
 
-    /// Spawns the task on the current runtime; see [`spawn`](crate::spawn).
+    /// Spawns the task where [`spawn`](crate::spawn) does.
     ///
     /// # Panics
     ///
-    /// Outside a runtime.
+    /// Outside a runtime, unless on another executor.
     #[track_caller]
     pub fn spawn<F>(self, future: F) -> JoinHandle<F::Output>
     where
         F: Future + Send + 'static,
         F::Output: Send + 'static,
     {
-        self.spawn_on(future, &Handle::current())
+        match executor::inherited() {
+            Some(executor) => executor::spawn_placed(executor, future, self.name, Location::caller()),
+            None => self.spawn_on(future, &Handle::current()),
+        }
     }
 
     /// Spawns the task on another runtime; see [`Handle::spawn`].

@@ -11,7 +11,7 @@ use super::error::JoinError;
 use super::header::{TaskHeader, TaskVtable};
 use super::raw::RawTask;
 use super::{Id, harness, root};
-use crate::executor::{ExecutorRef, RunnableVtable};
+use crate::executor::{RawExecutor, RunnableVtable};
 use crate::frame::{self, Origin};
 use crate::primitive::cell::UnsafeCell;
 use crate::primitive::coarse;
@@ -37,13 +37,14 @@ pub(super) enum Stage<F: Future> {
 }
 
 impl<F: Future> TaskCell<F> {
-    const VTABLE: TaskVtable = TaskVtable {
+    pub(super) const VTABLE: TaskVtable = TaskVtable {
         runnable: RunnableVtable { run: harness::run::<F>, cancel: harness::cancel::<F> },
         cancel_running: harness::cancel_running::<F>,
         take_output: harness::take_output::<F>,
         drop_output: harness::drop_output::<F>,
         free: harness::free::<F>,
         future_name: std::any::type_name::<F>,
+        executor: None,
     };
 
     pub(super) const LAYOUT: Layout = Layout::new::<Self>();
@@ -51,19 +52,32 @@ impl<F: Future> TaskCell<F> {
     /// Makes a scheduled task with two references: its own and its join handle's. From the allocator whose window is open; if that
     /// refuses, the future is given back.
     #[inline]
-    pub(super) fn allocate(future: F, executor: ExecutorRef, id: Id) -> Result<RawTask, F> {
+    pub(super) fn allocate(future: F, executor: RawExecutor, id: Id) -> Result<RawTask, F> {
+        Self::allocate_with(const { &Self::VTABLE }, future, executor, id)
+    }
+
+    /// The same with another table, which is for this type, too.
+    #[inline(always)]
+    pub(super) fn allocate_with(
+        vtable: &'static TaskVtable,
+        future: F,
+        executor: RawExecutor,
+        id: Id,
+    ) -> Result<RawTask, F> {
         match frame::alloc_scoped(Self::LAYOUT, frame::Kind::Task) {
-            // SAFETY: the memory is new, and fits.
-            Ok((memory, origin)) => Ok(unsafe { Self::write(memory.cast(), origin, future, executor, id) }),
+            Ok((memory, origin)) => {
+                // SAFETY: the memory is new, and fits.
+                Ok(unsafe { Self::write(memory.cast(), origin, vtable, future, executor, id) })
+            }
             Err(_) => Err(future),
         }
     }
 
     /// The same from the pool, whatever window is open.
-    pub(super) fn allocate_in_pool(future: F, executor: ExecutorRef, id: Id) -> RawTask {
+    pub(super) fn allocate_in_pool(future: F, executor: RawExecutor, id: Id) -> RawTask {
         let memory = frame::alloc(Self::LAYOUT, frame::Kind::Task);
         // SAFETY: the memory is new, and fits.
-        unsafe { Self::write(memory.cast(), Origin::Pool, future, executor, id) }
+        unsafe { Self::write(memory.cast(), Origin::Pool, const { &Self::VTABLE }, future, executor, id) }
     }
 
     /// Makes a task in memory that is there for it.
@@ -76,11 +90,12 @@ impl<F: Future> TaskCell<F> {
     unsafe fn write(
         memory: NonNull<Self>,
         origin: Origin,
+        vtable: &'static TaskVtable,
         future: F,
-        executor: ExecutorRef,
+        executor: RawExecutor,
         id: Id,
     ) -> RawTask {
-        let vtable: NonNull<TaskVtable> = NonNull::from(const { &Self::VTABLE });
+        let vtable: NonNull<TaskVtable> = NonNull::from(vtable);
         let cell = memory.as_ptr();
         // SAFETY: the memory is ours and fits a cell. The first word is not written here: it is an atomic that the
         // pool's scan may be reading.

@@ -9,13 +9,13 @@ use super::header::TaskHeader;
 use super::raw::RawTask;
 use super::state::ToScheduled;
 use super::{context, waker};
-use crate::executor::{ExecutorRef, Reason, Runnable, Transfer};
+use crate::executor::{RawExecutor, Reason, Runnable, Transfer};
 use crate::tree;
 
 /// Wakes whom the waker names. If that is a task that has nothing else to wait for, belongs to the executor that this thread
 /// runs tasks of, and stands in no queue, the right to run it is returned instead of being queued.
-pub(super) fn wake(waker: Waker, executor: &ExecutorRef) -> Option<Transfer> {
-    if !context::is_current_pool(executor.data()) {
+pub(super) fn wake(waker: Waker, executor: &RawExecutor) -> Option<Transfer> {
+    if !executor.hands_over() || !context::is_current_pool(executor.data()) {
         waker.wake();
         return None;
     }
@@ -24,7 +24,7 @@ pub(super) fn wake(waker: Waker, executor: &ExecutorRef) -> Option<Transfer> {
         let header = header.expect("a task's waker has its frame's address");
         // SAFETY: the waker holds a reference.
         let task = unsafe { RawTask::from_ptr(header) };
-        if task.executor() != executor {
+        if !executor.hands_over_to(task.executor()) {
             waker.wake();
             return None;
         }

@@ -346,7 +346,8 @@ unsafe fn poll_future<F: Future>(task: RawTask, cx: &mut Context<'_>) -> Poll<F:
 fn after_pending<F: Future>(task: RawTask) {
     match task.state().transition_to_idle() {
         ToIdle::Idle => {}
-        ToIdle::Reschedule => task.submit(Reason::Yielded),
+        // Not a thread of the pool's, if the task has an executor of its own.
+        ToIdle::Reschedule => task.submit_from_anywhere(Reason::Yielded),
         ToIdle::Cancel => {
             // SAFETY: the task still counts as running, and this is where it runs.
             unsafe { cancel_running::<F>(task.as_ptr()) }

@@ -6,7 +6,7 @@ use std::task::Waker;
 use super::Id;
 use super::annex::Annex;
 use super::state::State;
-use crate::executor::{ExecutorRef, Header, RunnableVtable};
+use crate::executor::{AnyExecutor, Header, RawExecutor, RunnableVtable};
 use crate::primitive::cell::UnsafeCell;
 use crate::primitive::coarse;
 use crate::primitive::sync::atomic::{AtomicPtr, AtomicU32, Ordering};
@@ -25,7 +25,7 @@ use crate::primitive::sync::atomic::{AtomicPtr, AtomicU32, Ordering};
 #[derive(Debug)]
 pub(crate) struct TaskHeader {
     pub(crate) head: Header,
-    pub(crate) executor: ExecutorRef,
+    pub(crate) executor: RawExecutor,
     pub(crate) id: Id,
     pub(crate) join_waker: UnsafeCell<Option<Waker>>,
     /// Values: null, or what most tasks have no need of, from a box that the frame owns. Written once, by whoever spawns the
@@ -54,6 +54,8 @@ pub(crate) struct TaskVtable {
     pub(crate) free: unsafe fn(NonNull<TaskHeader>),
     /// The name of the future's type.
     pub(crate) future_name: fn() -> &'static str,
+    /// Of a task that has an executor of its own: where that lies in the frame. Called by whoever may touch the future, which has not ended.
+    pub(crate) executor: Option<unsafe fn(NonNull<TaskHeader>) -> NonNull<AnyExecutor>>,
 }
 
 impl TaskHeader {

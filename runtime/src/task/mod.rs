@@ -16,6 +16,7 @@ mod join;
 mod join_set;
 #[cfg(all(test, tress_loom))]
 pub(crate) mod model;
+mod placed;
 mod raw;
 mod root;
 mod scope;
@@ -51,12 +52,13 @@ pub use crate::tree::{
 
 pub(crate) use self::annex::Particulars;
 pub(crate) use self::header::TaskHeader;
+pub(crate) use self::placed::{new_placed, schedule_placed};
 pub(crate) use self::raw::RawTask;
 pub(crate) use self::state::{Snapshot, ToShutdown};
 
 use self::cell::TaskCell;
 use crate::context;
-use crate::executor::{ExecutorRef, Runnable};
+use crate::executor::{RawExecutor, Runnable};
 
 /// Makes a task: the runnable is to be handed to the executor, the handle to whoever spawned it. `prepare` is called with the
 /// task before anybody runs it. Gives the future back if the allocator whose window is open refuses.
@@ -68,7 +70,7 @@ use crate::executor::{ExecutorRef, Runnable};
 #[inline]
 #[expect(unsafe_code, reason = "the new frame's two references are handed to their owners")]
 pub(crate) unsafe fn new<F: Future>(
-    executor: ExecutorRef,
+    executor: RawExecutor,
     future: F,
     prepare: impl FnOnce(RawTask),
 ) -> Result<(Runnable, JoinHandle<F::Output>), F> {
@@ -83,7 +85,7 @@ pub(crate) unsafe fn new<F: Future>(
 
 /// Makes a task that has ended already, because the executor takes no more, or there is no memory for it.
 #[expect(unsafe_code, reason = "the frame is completed here instead of being run")]
-pub(crate) fn refuse<F: Future>(executor: ExecutorRef, future: F) -> JoinHandle<F::Output> {
+pub(crate) fn refuse<F: Future>(executor: RawExecutor, future: F) -> JoinHandle<F::Output> {
     // The pool does not refuse: what this makes is the handle that says so, more than a task.
     let task = TaskCell::allocate_in_pool(future, executor, Id::next());
     // SAFETY: a new task counts one reference for its only join handle.

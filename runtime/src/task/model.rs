@@ -26,7 +26,7 @@ use loom::sync::Notify;
 pub(crate) use self::abort::shut_down;
 
 use super::JoinHandle;
-use crate::executor::{ExecutorRef, ExecutorVtable, Reason, Runnable};
+use crate::executor::{RawExecutor, RawExecutorVtable, Reason, Runnable};
 use crate::primitive::cell::UnsafeCell;
 use crate::primitive::explore;
 use crate::primitive::sync::atomic::{AtomicUsize, Ordering};
@@ -46,7 +46,7 @@ pub(crate) struct Queue {
     alive: UnsafeCell<bool>,
 }
 
-static VTABLE: ExecutorVtable = ExecutorVtable { schedule, count_completed: |_| () };
+static VTABLE: RawExecutorVtable = RawExecutorVtable { schedule, count_completed: |_| (), hands_over: true };
 
 unsafe fn schedule(queue: NonNull<()>, runnable: Runnable, _reason: Reason) {
     // SAFETY: models keep the queue until every thread has been joined.
@@ -75,7 +75,7 @@ impl Queue {
     /// Makes a task and queues it.
     pub(crate) fn spawn<F: Future>(&self, future: F) -> JoinHandle<F::Output> {
         // SAFETY: the queue may be used from any thread.
-        let executor = unsafe { ExecutorRef::new(NonNull::from(self).cast(), &VTABLE) };
+        let executor = unsafe { RawExecutor::new(NonNull::from(self).cast(), &VTABLE) };
         // SAFETY: the model keeps the queue; what it puts into tasks may be used on any thread.
         let made = unsafe { super::new(executor, future, |_| ()) };
         let Ok((runnable, handle)) = made else { unreachable!("the pool does not refuse") };
@@ -91,7 +91,7 @@ impl Queue {
     /// Runs until nothing is queued.
     pub(crate) fn run_all(&self) {
         while let Some(runnable) = self.pop() {
-            assert!(runnable.run().is_none());
+            assert!(runnable.execute().is_none());
         }
     }
 
@@ -99,9 +99,9 @@ impl Queue {
     pub(crate) fn work(&self) {
         self.as_worker(|| {
             while let Some(runnable) = self.pop() {
-                let mut transfer = runnable.run();
+                let mut transfer = runnable.execute();
                 while let Some(next) = transfer {
-                    transfer = next.into_runnable().run();
+                    transfer = next.into_runnable().execute();
                 }
             }
         });

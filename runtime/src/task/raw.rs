@@ -8,7 +8,7 @@ use super::annex::{Annex, Particulars};
 use super::header::{TaskHeader, TaskVtable};
 use super::state::{Snapshot, State, ToScheduled, ToShutdown};
 use super::{Id, context, root};
-use crate::executor::{ExecutorRef, Reason, Runnable};
+use crate::executor::{RawExecutor, Reason, Runnable};
 use crate::primitive::coarse::Moment;
 use crate::primitive::epoch;
 use crate::primitive::sync::atomic::Ordering;
@@ -58,7 +58,7 @@ impl RawTask {
     }
 
     #[inline]
-    pub(super) fn executor(&self) -> &ExecutorRef {
+    pub(super) fn executor(&self) -> &RawExecutor {
         &self.header().executor
     }
 
@@ -67,11 +67,16 @@ impl RawTask {
         self.header().executor.data()
     }
 
+    /// Whether it has an executor of its own: then nobody else may poll it.
+    pub(crate) fn is_placed(self) -> bool {
+        self.vtable().executor.is_some()
+    }
+
     /// Wakes through a waker that stays.
     #[inline]
     pub(crate) fn wake_by_ref(self) {
         if self.state().transition_to_scheduled_by_ref() == ToScheduled::Submit {
-            self.submit_from_anywhere();
+            self.submit_from_anywhere(Reason::Woken);
         }
     }
 
@@ -80,7 +85,7 @@ impl RawTask {
     pub(crate) fn wake_by_value(self) {
         match self.state().transition_to_scheduled_by_value() {
             ToScheduled::Nothing => {}
-            ToScheduled::Submit => self.submit_from_anywhere(),
+            ToScheduled::Submit => self.submit_from_anywhere(Reason::Woken),
             ToScheduled::Free => self.free(),
         }
     }
@@ -88,14 +93,14 @@ impl RawTask {
     /// Has the frames below the task run that were woken.
     pub(super) fn schedule_frames(self) {
         if self.state().transition_to_scheduled_for_frames() == ToScheduled::Submit {
-            self.submit_from_anywhere();
+            self.submit_from_anywhere(Reason::Woken);
         }
     }
 
     /// Asks for the task to be dropped at its next await.
     pub(crate) fn abort(self) {
         if self.state().transition_to_aborted() == ToScheduled::Submit {
-            self.submit_from_anywhere();
+            self.submit_from_anywhere(Reason::Woken);
         }
     }
 
@@ -111,9 +116,9 @@ impl RawTask {
 
     /// Hands the task to its executor, from a thread that need not be one of the executor's.
     #[inline]
-    fn submit_from_anywhere(self) {
+    pub(super) fn submit_from_anywhere(self, reason: Reason) {
         let _alive = ExecutorAlive::new(self);
-        self.submit(Reason::Woken);
+        self.submit(reason);
     }
 
     /// The task's only runnable, if the task is idle: for somebody who wants to see what it waits for, and runs it at once, on

@@ -127,10 +127,10 @@ unsafe fn schedule(data: NonNull<()>) {
     unsafe { task(data) }.schedule_frames();
 }
 
-#[expect(clippy::unnecessary_wraps, reason = "other roots have none")]
 unsafe fn executor(data: NonNull<()>) -> Option<NonNull<()>> {
     // SAFETY: called through a root.
-    Some(unsafe { task(data) }.executor_data())
+    let task = unsafe { task(data) };
+    task.executor().hands_over().then(|| task.executor_data())
 }
 
 unsafe fn claim(data: NonNull<()>) -> Option<Transfer> {

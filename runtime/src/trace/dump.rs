@@ -118,8 +118,11 @@ impl TaskDump {
     /// Looks at a task that the caller holds a reference to, and whose executor it keeps alive.
     fn new(task: RawTask, may_poll: bool) -> Self {
         let now = Moment::of(clock::now());
-        let (state, frames) =
-            if may_poll { look(task, now) } else { (State::of(task.state().load()), Vec::new()) };
+        let (state, frames) = if may_poll && !task.is_placed() {
+            look(task, now)
+        } else {
+            (State::of(task.state().load()), Vec::new())
+        };
         let annex = task.annex();
         Self {
             id: task.id(),
@@ -142,7 +145,7 @@ fn look(task: RawTask, now: Moment) -> (State, Vec<FrameDump>) {
         let runnable = task.claim()?;
         let _budget = coop::enter(Some(OPERATIONS));
         // Whoever is to run next takes its turn in a queue.
-        drop(runnable.run());
+        drop(runnable.execute());
         Ok(task.state().load())
     });
     match looked.unwrap_or_else(|| Err(task.state().load())) {

@@ -254,6 +254,11 @@ pub(crate) fn place() -> Place {
     })
 }
 
+/// Whether anything is being polled, or dropped as part of a task, on this thread.
+pub(crate) fn is_polling() -> bool {
+    with_current(|current| current.is_some())
+}
+
 /// Raises a stop in what is being polled on this thread; false if that is nothing.
 pub(crate) fn raise() -> bool {
     with_current(|current| {

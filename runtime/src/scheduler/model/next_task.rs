@@ -18,7 +18,7 @@ fn a_runnable_is_taken_once() {
         let books = Books::new();
         let thief = thread::spawn({
             let slot = slot.clone();
-            move || slot.take().is_some_and(|runnable| runnable.run().is_none())
+            move || slot.take().is_some_and(|runnable| runnable.execute().is_none())
         });
         for _ in 0..2 {
             // What does not fit is dropped.
@@ -39,7 +39,7 @@ fn two_thieves_do_not_share() {
         let books = Books::new();
         let thieves = [(); 2].map(|()| {
             let slot = slot.clone();
-            thread::spawn(move || slot.take().is_some_and(|runnable| runnable.run().is_none()))
+            thread::spawn(move || slot.take().is_some_and(|runnable| runnable.execute().is_none()))
         });
         assert!(slot.put(Books::item(&books)).is_ok());
         drop(slot.take());
@@ -56,7 +56,7 @@ fn a_slot_drops_what_is_left() {
         let books = Books::new();
         let thief = thread::spawn({
             let slot = slot.clone();
-            move || slot.take().is_some_and(|runnable| runnable.run().is_none())
+            move || slot.take().is_some_and(|runnable| runnable.execute().is_none())
         });
         assert!(slot.put(Books::item(&books)).is_ok());
         let stolen = thief.join().unwrap();

@@ -14,7 +14,7 @@ fn look(task: &AbortHandle) -> bool {
     let runnable = task.claim();
     let was_idle = runnable.is_ok();
     if let Ok(runnable) = runnable {
-        drop(runnable.run());
+        drop(runnable.execute());
     }
     task.release();
     was_idle

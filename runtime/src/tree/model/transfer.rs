@@ -63,9 +63,9 @@ fn the_joiner_is_handed_over() {
             let queue = Queue::new();
             let pair = Pair::new(&queue, in_frame);
             let target = queue.pop().expect("it was woken");
-            let transfer = queue.as_worker(|| target.run()).expect("the joiner waits");
+            let transfer = queue.as_worker(|| target.execute()).expect("the joiner waits");
             assert!(queue.pop().is_none(), "the joiner was queued as well");
-            assert!(queue.as_worker(|| transfer.into_runnable().run()).is_none());
+            assert!(queue.as_worker(|| transfer.into_runnable().execute()).is_none());
             pair.assert_ended();
             drop(pair.joiner.waker());
         });
@@ -88,11 +88,11 @@ fn another_comes_to_the_joiner(
                     move || queue.work()
                 });
                 if let Some(runnable) = queue.pop() {
-                    let transfer = queue.as_worker(|| runnable.run());
+                    let transfer = queue.as_worker(|| runnable.execute());
                     if transfer_is_dropped {
                         drop(transfer);
                     } else if let Some(transfer) = transfer {
-                        assert!(queue.as_worker(|| transfer.into_runnable().run()).is_none());
+                        assert!(queue.as_worker(|| transfer.into_runnable().execute()).is_none());
                     }
                 }
                 meanwhile.join().unwrap();

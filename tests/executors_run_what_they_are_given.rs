@@ -1,0 +1,448 @@
+//! Executors: each runs the tasks that are launched on it, where it says, and drops what it cannot run.
+
+mod support;
+
+use std::cell::Cell;
+use std::future::pending;
+use std::rc::Rc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, mpsc};
+use std::thread::{self, ThreadId};
+use std::time::Duration;
+
+use support::{runtime, watchdog};
+use tress::executor::{
+    self, AnyExecutor, CurrentThread, Executor, ExecutorRef, Handlers, Inline, Manual, Runnable, launch,
+};
+use tress::stop::StopSource;
+use tress::sync::oneshot;
+use tress::task::yield_now;
+use tress::{Handle, env, frame};
+
+/// Counts drops.
+struct Guard(Arc<AtomicUsize>);
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        self.0.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+/// An executor that is larger than two words, and drops everything.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Dropping([u64; 5]);
+
+impl Executor for Dropping {
+    fn post(&self, runnable: Runnable) {
+        drop(runnable);
+    }
+
+    fn is_current(&self) -> bool {
+        false
+    }
+}
+
+/// An executor whose code panics.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Panicking;
+
+impl Executor for Panicking {
+    fn post(&self, _runnable: Runnable) {
+        panic!("the executor's own");
+    }
+
+    fn is_current(&self) -> bool {
+        false
+    }
+}
+
+#[test]
+fn manual_in_the_order_of_wakes() {
+    let _watchdog = watchdog();
+    let manual = Manual::new();
+    let order = Arc::new(Mutex::new(Vec::new()));
+    let tasks: Vec<_> = (0..3)
+        .map(|number| {
+            let order = order.clone();
+            launch(manual.executor()).spawn(async move {
+                order.lock().unwrap().push(number);
+                yield_now().await;
+                order.lock().unwrap().push(10 + number);
+            })
+        })
+        .collect();
+    assert_eq!(manual.len(), 3);
+    assert_eq!(manual.run_queued(), 3);
+    assert_eq!(*order.lock().unwrap(), [0, 1, 2]);
+    assert_eq!(manual.run_until_idle(100), 3);
+    assert_eq!(*order.lock().unwrap(), [0, 1, 2, 10, 11, 12]);
+    assert!(tasks.iter().all(|task| task.is_finished()) && manual.is_empty());
+}
+
+#[test]
+fn manual_drops_its_tasks() {
+    let _watchdog = watchdog();
+    let drops = Arc::new(AtomicUsize::new(0));
+    let manual = Manual::new();
+    let spawn = |parked: bool| {
+        let guard = Guard(drops.clone());
+        launch(manual.executor()).spawn(async move {
+            let _guard = guard;
+            if parked {
+                pending::<()>().await;
+            }
+        })
+    };
+    let parked = spawn(true);
+    manual.run_until_idle(10);
+    let queued = spawn(false);
+    let executor = manual.executor();
+    drop(manual);
+    assert_eq!(drops.load(Ordering::SeqCst), 2);
+    let runtime = runtime(2);
+    assert!(runtime.block_on(parked).unwrap_err().is_aborted());
+    assert!(runtime.block_on(queued).unwrap_err().is_aborted());
+    let late = launch(executor).spawn(async {});
+    assert!(runtime.block_on(late).unwrap_err().is_refused());
+}
+
+#[test]
+fn current_thread_runs_what_is_not_send() {
+    let _watchdog = watchdog();
+    let own = thread::current().id();
+    let local = CurrentThread::new();
+    let (tx, rx) = oneshot::channel::<u32>();
+    let sum = Rc::new(Cell::new(0));
+    let (inner, spawner) = (sum.clone(), local.spawner());
+    let task = local.spawn(async move {
+        let nested = spawner.spawn({
+            let inner = inner.clone();
+            async move { inner.set(inner.get() + 1) }
+        });
+        nested.await.unwrap();
+        inner.set(inner.get() + rx.await.unwrap());
+        assert_eq!(thread::current().id(), own);
+        inner
+    });
+    let waker = thread::spawn(move || {
+        thread::sleep(Duration::from_millis(20));
+        tx.send(41).unwrap();
+    });
+    local.run();
+    waker.join().unwrap();
+    assert!(task.is_finished());
+    assert_eq!(local.run_until(task).unwrap().get(), 42);
+    assert!(!local.poll_one());
+}
+
+#[test]
+fn current_thread_takes_tasks_from_others() {
+    let _watchdog = watchdog();
+    let local = CurrentThread::new();
+    let executor = local.executor();
+    let own = thread::current().id();
+    let other = thread::spawn(move || {
+        launch(executor.clone())
+            .block_on(async move {
+                assert!(executor.is_current());
+                thread::current().id()
+            })
+            .unwrap()
+    });
+    while !local.poll_one() {
+        thread::yield_now();
+    }
+    assert_eq!(other.join().unwrap(), own);
+    assert!(!local.executor().is_current());
+}
+
+#[test]
+fn current_thread_drops_its_tasks_on_its_thread() {
+    let _watchdog = watchdog();
+    struct Here(ThreadId, Arc<AtomicUsize>, #[expect(dead_code, reason = "not Send")] Rc<()>);
+    impl Drop for Here {
+        fn drop(&mut self) {
+            assert_eq!(thread::current().id(), self.0);
+            self.1.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+    let drops = Arc::new(AtomicUsize::new(0));
+    for _ in 0..200 {
+        let local = CurrentThread::new();
+        let (tx, rx) = oneshot::channel::<()>();
+        let here = Here(thread::current().id(), drops.clone(), Rc::new(()));
+        drop(local.spawn(async move {
+            let _here = here;
+            let _ = rx.await;
+            pending::<()>().await;
+        }));
+        assert!(local.poll_one());
+        // Wakes the task while its executor ends.
+        let waker = thread::spawn(move || drop(tx));
+        drop(local);
+        waker.join().unwrap();
+    }
+    assert_eq!(drops.load(Ordering::SeqCst), 200);
+}
+
+#[test]
+fn current_thread_refuses_when_it_is_gone() {
+    let _watchdog = watchdog();
+    let local = CurrentThread::new();
+    let spawner = local.spawner();
+    drop(local);
+    let task = spawner.spawn(async {});
+    assert!(CurrentThread::new().run_until(task).unwrap_err().is_refused());
+}
+
+#[test]
+fn inline_at_once_and_in_constant_stack() {
+    let _watchdog = watchdog();
+    let task = launch(Inline).spawn(async {
+        for _ in 0..100_000 {
+            yield_now().await;
+        }
+        7
+    });
+    assert!(task.is_finished());
+
+    // A chain, each link of which wakes the next one.
+    let (first, mut last) = oneshot::channel::<u32>();
+    for _ in 0..50_000 {
+        let (tx, rx) = oneshot::channel();
+        let link = last;
+        last = rx;
+        launch(Inline).detach(async move { tx.send(link.await.unwrap() + 1).unwrap() });
+    }
+    let end = launch(Inline).spawn(last);
+    assert!(!end.is_finished());
+    thread::Builder::new()
+        .stack_size(64 * 1024)
+        .spawn(move || first.send(0).unwrap())
+        .unwrap()
+        .join()
+        .unwrap();
+    assert!(end.is_finished());
+    assert_eq!(launch(Inline).block_on(end).unwrap().unwrap(), Ok(50_000));
+}
+
+#[test]
+fn inline_inside_workers() {
+    let _watchdog = watchdog();
+    let runtime = runtime(2);
+    runtime.block_on(async {
+        for _ in 0..100 {
+            let task = launch(Inline).spawn(async {
+                tress::time::sleep(Duration::from_micros(100)).await;
+                tress::spawn(async { 7 }).await.unwrap()
+            });
+            assert_eq!(task.await.unwrap(), 7);
+        }
+    });
+}
+
+#[test]
+fn what_is_dropped_is_aborted() {
+    let _watchdog = watchdog();
+    let runtime = runtime(2);
+    let drops = Arc::new(AtomicUsize::new(0));
+    let guard = Guard(drops.clone());
+    let task = launch(Dropping([1; 5])).spawn(async move { drop(guard) });
+    assert!(runtime.block_on(task).unwrap_err().is_aborted());
+    let guard = Guard(drops.clone());
+    let task = launch(Panicking).spawn(async move { drop(guard) });
+    assert!(runtime.block_on(task).unwrap_err().is_aborted());
+    assert_eq!(drops.load(Ordering::SeqCst), 2);
+    assert!(launch(Dropping([1; 5])).block_on(async {}).unwrap_err().is_aborted());
+}
+
+#[test]
+fn a_runtime_that_is_shut_down_refuses() {
+    let _watchdog = watchdog();
+    let runtime = runtime(2);
+    let handle = runtime.handle().clone();
+    let drops = Arc::new(AtomicUsize::new(0));
+    let guard = Guard(drops.clone());
+    let parked = launch(handle.clone()).name("parked").spawn(async move {
+        let _guard = guard;
+        pending::<()>().await;
+    });
+    runtime.block_on(yield_now());
+    drop(runtime);
+    assert_eq!(drops.load(Ordering::SeqCst), 1);
+    assert!(launch(Inline).block_on(parked).unwrap().is_err_and(|error| error.is_aborted()));
+    assert!(launch(handle).block_on(async {}).unwrap_err().is_refused());
+}
+
+#[test]
+fn equal_by_type_then_value() {
+    let _watchdog = watchdog();
+    let (one, two) = (runtime(2), runtime(2));
+    let manual = Manual::new();
+    let all = [
+        AnyExecutor::new(one.handle().clone()),
+        AnyExecutor::new(two.handle().clone()),
+        AnyExecutor::new(Inline),
+        AnyExecutor::new(manual.executor()),
+        AnyExecutor::new(Manual::new().executor()),
+        AnyExecutor::new(Dropping([1; 5])),
+        AnyExecutor::new(Dropping([2; 5])),
+        AnyExecutor::new(Panicking),
+    ];
+    for (i, a) in all.iter().enumerate() {
+        for (j, b) in all.iter().enumerate() {
+            assert_eq!(a == b, i == j, "{a:?} {b:?}");
+            assert_eq!(ExecutorRef::new(a) == ExecutorRef::new(&b.clone()), i == j);
+        }
+    }
+    assert_eq!(AnyExecutor::new(all[5].clone()), AnyExecutor::new(Dropping([1; 5])));
+    assert_eq!(ExecutorRef::new(&Dropping([1; 5])).to_any(), all[5]);
+    assert_eq!(all[5].downcast_ref(), Some(&Dropping([1; 5])));
+    assert_eq!(all[5].downcast_ref::<Inline>(), None);
+    assert!(size_of::<ExecutorRef<'_>>() == 16 && size_of::<AnyExecutor>() == 24);
+}
+
+#[test]
+fn spawns_inherit_the_executor() {
+    let _watchdog = watchdog();
+    let runtime = runtime(2);
+    let manual = Manual::new();
+    let expected = AnyExecutor::new(manual.executor());
+    let handle = runtime.handle().clone();
+    let task = launch(manual.executor()).value(5_u32).spawn(async move {
+        assert_eq!(executor::current(), Some(expected.clone()));
+        let inner = tress::spawn(async { (executor::current(), env::value::<u32>()) });
+        assert_eq!(inner.await.unwrap(), (Some(expected.clone()), Some(5)));
+        let named = tress::task::Builder::new().name("n").spawn(async { executor::current() });
+        assert_eq!(named.await.unwrap(), Some(expected.clone()));
+        let mut set = tress::task::JoinSet::new();
+        {
+            let _entered = handle.enter();
+            set.spawn(async { executor::current() });
+        }
+        assert_eq!(set.join_next().await.unwrap().unwrap(), Some(expected));
+        // Said explicitly, it is the runtime.
+        let other = handle.spawn(async { (executor::current(), env::value::<u32>()) });
+        assert_eq!(other.await.unwrap(), (Some(AnyExecutor::new(handle.clone())), Some(5)));
+    });
+    while !task.is_finished() {
+        manual.run_until_idle(100);
+        thread::yield_now();
+    }
+    launch(Inline).block_on(task).unwrap().unwrap();
+    assert_eq!(executor::current(), None);
+}
+
+#[test]
+fn launched_with_all_it_is_to_have() {
+    let _watchdog = watchdog();
+    let runtime = runtime(2);
+    let source = StopSource::new();
+    let counting = Arc::new(frame::Counting::new(frame::Global));
+    let task = launch(runtime.handle().clone())
+        .name("all")
+        .stop(source.token())
+        .frames(counting.clone())
+        .value("blue")
+        .spawn(async {
+            assert_eq!(env::value::<&str>(), Some("blue"));
+            tress::time::sleep(Duration::from_secs(60)).await;
+        });
+    let dump = tress::trace::dump(runtime.handle());
+    assert!(dump.tasks.iter().any(|task| task.name.as_deref() == Some("all")), "{dump}");
+    assert!(counting.allocated() > 0);
+    source.request_stop();
+    assert!(runtime.block_on(task).unwrap_err().is_stopped());
+}
+
+#[test]
+fn handlers_for_each_end() {
+    let _watchdog = watchdog();
+    let runtime = runtime(2);
+    let (tx, rx) = mpsc::channel::<&'static str>();
+    let handlers = || {
+        let (a, b, c, d) = (tx.clone(), tx.clone(), tx.clone(), tx.clone());
+        Handlers::new()
+            .ok(move |(): ()| a.send("value").unwrap())
+            .error(move |(): ()| b.send("error").unwrap())
+            .stop(move || c.send("stop").unwrap())
+            .panic(move |payload| {
+                assert_eq!(payload.downcast_ref(), Some(&"expected"));
+                d.send("panic").unwrap();
+            })
+    };
+    let handle = || launch(runtime.handle().clone());
+    handle().detach_with(async { Ok(()) }, handlers());
+    assert_eq!(rx.recv().unwrap(), "value");
+    handle().detach_with(async { Err(()) }, handlers());
+    assert_eq!(rx.recv().unwrap(), "error");
+    let source = StopSource::new();
+    source.request_stop();
+    let sleep = async {
+        tress::time::sleep(Duration::from_secs(60)).await;
+        Ok(())
+    };
+    handle().stop(source.token()).detach_with(sleep, handlers());
+    assert_eq!(rx.recv().unwrap(), "stop");
+    handle().detach_with(async { panic!("expected") }, handlers());
+    assert_eq!(rx.recv().unwrap(), "panic");
+    // Without a handler, what there is is dropped.
+    let drops = Arc::new(AtomicUsize::new(0));
+    let guard = Guard(drops.clone());
+    handle().detach_with(async move { guard }, Handlers::new());
+    while drops.load(Ordering::SeqCst) == 0 {
+        thread::yield_now();
+    }
+}
+
+#[test]
+fn block_on_gives_the_panic() {
+    let _watchdog = watchdog();
+    let runtime = runtime(2);
+    let panic = std::panic::catch_unwind(|| {
+        let _ = launch(runtime.handle().clone()).block_on(async { panic!("expected") });
+    });
+    assert_eq!(panic.unwrap_err().downcast_ref(), Some(&"expected"));
+    let inside = runtime.block_on(async {
+        let handle = Handle::current();
+        std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| launch(handle).block_on(async {}))).is_err()
+    });
+    assert!(inside);
+}
+
+#[test]
+fn dumps_list_them_and_do_not_poll_them() {
+    let _watchdog = watchdog();
+    #[derive(Clone, Debug)]
+    struct On(Handle, Arc<Mutex<Vec<ThreadId>>>);
+    impl PartialEq for On {
+        fn eq(&self, other: &Self) -> bool {
+            Arc::ptr_eq(&self.1, &other.1)
+        }
+    }
+    impl Eq for On {}
+    impl Executor for On {
+        fn post(&self, runnable: Runnable) {
+            self.0.post(runnable);
+        }
+        fn is_current(&self) -> bool {
+            self.0.is_current()
+        }
+        fn runtime(&self) -> Option<&Handle> {
+            Some(&self.0)
+        }
+    }
+    let runtime = runtime(1);
+    let polls = Arc::new(Mutex::new(Vec::new()));
+    let on = On(runtime.handle().clone(), polls.clone());
+    let task = launch(on).name("listed").spawn(std::future::poll_fn(move |_| {
+        polls.lock().unwrap().push(thread::current().id());
+        std::task::Poll::<()>::Pending
+    }));
+    thread::sleep(Duration::from_millis(50));
+    let dump = tress::trace::dump(runtime.handle());
+    let listed = dump.tasks.iter().find(|task| task.name.as_deref() == Some("listed")).unwrap();
+    assert!(listed.frames.is_empty() && listed.polls == 1, "{dump}");
+    task.abort();
+    assert!(runtime.block_on(task).unwrap_err().is_aborted());
+}
