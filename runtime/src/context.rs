@@ -297,6 +297,16 @@ pub(crate) fn adopt_between_polls(runnable: Runnable) -> Result<(), Runnable> {
     })
 }
 
+/// Counts a hop to another executor, or one that is spared because the code runs there already.
+pub(crate) fn count_hop(is_spared: bool) {
+    with_pool(|pool| {
+        if let Some(pool) = pool {
+            let counter = if is_spared { &pool.hops_spared } else { &pool.hops };
+            counter.fetch_add(1, Ordering::Relaxed);
+        }
+    });
+}
+
 /// Whether the thread runs tasks of the pool, and is not somewhere else further down its stack.
 pub(crate) fn runs(pool: &Pool) -> bool {
     is_current_pool(pool.data())

@@ -78,6 +78,18 @@ impl RuntimeMetrics {
         self.pool.injector.len()
     }
 
+    /// How often a future has been run on another executor than that of its task, by [`run_on`](crate::executor::run_on).
+    #[must_use]
+    pub fn executor_hops(&self) -> u64 {
+        self.pool.hops.load(Ordering::Relaxed)
+    }
+
+    /// How often that was spared, because the code ran on that executor already.
+    #[must_use]
+    pub fn executor_hops_spared(&self) -> u64 {
+        self.pool.hops_spared.load(Ordering::Relaxed)
+    }
+
     /// Figures about each worker.
     #[must_use]
     pub fn workers(&self) -> Vec<WorkerMetrics> {

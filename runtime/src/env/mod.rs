@@ -48,7 +48,7 @@ mod scope;
 pub use self::node::Env;
 pub use self::scope::{Scope, Scoped, scope, shield};
 
-pub(crate) use self::current::{Entered, Recorded, detached, is_empty, outside, stop_scope};
+pub(crate) use self::current::{Entered, Recorded, detached, is_empty, outside, stop_scope, within};
 pub(crate) use self::scope::child;
 
 /// Lends the current environment.

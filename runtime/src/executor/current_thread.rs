@@ -11,7 +11,7 @@ use std::pin::pin;
 use std::task::{Context, Poll, Wake, Waker};
 
 use super::AnyExecutor;
-use super::placed::spawn_bound;
+use super::placed::spawn_perhaps_bound;
 use super::queue::{Queue, QueueHandle};
 use crate::env;
 use crate::task::JoinHandle;
@@ -128,6 +128,7 @@ impl CurrentThread {
     /// ```
     pub fn run_until<F: Future>(&self, future: F) -> F::Output {
         let queue = &self.spawner.queue;
+        let _runs = queue.enter();
         let mut future = pin!(future);
         let root = Arc::new(Root { queue: Arc::clone(queue), is_woken: AtomicBool::new(true) });
         let waker = Waker::from(Arc::clone(&root));
@@ -163,7 +164,7 @@ impl LocalSpawner {
         // SAFETY: what is queued is run by the owner, which stays on its thread, as this does; what waits when the owner ends is dropped by
         // it, and it waits for those who are about to queue a task. So the future is polled and dropped on this thread only. Its output is
         // given to the handle, which is sent only if the output may be.
-        unsafe { spawn_bound(executor, future, None, Location::caller()) }
+        unsafe { spawn_perhaps_bound(executor, future, true, None, Location::caller()) }
     }
 }
 

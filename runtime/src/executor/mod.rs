@@ -47,6 +47,10 @@ mod manual;
 mod placed;
 mod queue;
 mod raw;
+#[cfg(not(tress_loom))]
+mod rendezvous;
+#[cfg(not(tress_loom))]
+mod run_on;
 mod runnable;
 
 pub use self::any::{AnyExecutor, ExecutorRef};
@@ -61,6 +65,8 @@ pub use self::launch::{Handlers, Launch, launch};
 pub use self::manual::Manual;
 pub use self::placed::current;
 pub use self::queue::QueueHandle;
+#[cfg(not(tress_loom))]
+pub use self::run_on::{RunOn, run_on};
 pub use self::runnable::Runnable;
 
 pub(crate) use self::placed::{inherited, spawn_placed, spawn_placed_on};

@@ -40,7 +40,16 @@ static NOBODY: u8 = 0;
 #[must_use]
 pub fn current() -> Option<AnyExecutor> {
     let own = env::with(|env| env.executor().cloned());
-    own.or_else(|| Handle::try_current().ok().map(AnyExecutor::new))
+    own.or_else(|| home().map(AnyExecutor::new))
+}
+
+/// The runtime of the task that is being polled, also while that is elsewhere; or of the thread.
+fn home() -> Option<Handle> {
+    #[cfg(not(tress_loom))]
+    if let Some(pool) = crate::scheduler::PoolOwner::of_current_task() {
+        return Some(Handle { pool });
+    }
+    Handle::try_current().ok()
 }
 
 /// Spawns a task that inherits what a detached task does of the current environment, on an executor.
@@ -71,17 +80,19 @@ where
     F::Output: Send + 'static,
 {
     // SAFETY: the bounds allow any thread.
-    unsafe { spawn_bound(executor, future, name, spawned_at) }
+    unsafe { spawn_perhaps_bound(executor, future, false, name, spawned_at) }
 }
 
-/// Spawns a task as it is.
+/// Spawns a task as it is; `is_bound` says that it must not run anywhere else.
 ///
 /// # Safety
 ///
-/// The future and its output may be used on every thread that the executor runs on and drops on, and on those that hold the handle.
-pub(super) unsafe fn spawn_bound<F: Future + 'static>(
+/// The future and its output may be used on every thread that the executor runs on and drops on, and on those that hold the handle; on every
+/// thread if it is not bound.
+pub(super) unsafe fn spawn_perhaps_bound<F: Future + 'static>(
     executor: AnyExecutor,
     future: F,
+    is_bound: bool,
     name: Option<&str>,
     spawned_at: &'static Location<'static>,
 ) -> JoinHandle<F::Output> {
@@ -123,7 +134,7 @@ pub(super) unsafe fn spawn_bound<F: Future + 'static>(
         };
         let launched = executor.downcast_ref().map(LaunchedOn::new);
         // SAFETY: a pool is retired only after its tasks have completed; the other executor is held by the task itself.
-        unsafe { task::new_placed(end, (executor, launched), future, prepare) }
+        unsafe { task::new_placed(end, (executor, launched), is_bound, future, prepare) }
     };
     let made = match pool.and_then(|pool| pool.hooks.frames.as_ref()) {
         Some(frames) if !frame::is_window_open() => frame::within(Some(frames), make),

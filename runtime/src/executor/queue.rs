@@ -45,6 +45,20 @@ struct State {
     has_ended: bool,
 }
 
+/// The thread that made it runs the queue until it is dropped.
+#[derive(Debug)]
+pub(super) struct Running<'a>(&'a Queue);
+
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        let own = thread::current().id();
+        let mut state = self.0.state.lock();
+        if let Some(place) = state.runners.iter().rposition(|runner| *runner == own) {
+            state.runners.remove(place);
+        }
+    }
+}
+
 impl Queue {
     pub(super) fn len(&self) -> usize {
         self.state.lock().runnables.len()
@@ -70,28 +84,21 @@ impl Queue {
         self.posted.notify_one();
     }
 
+    /// Has the calling thread count as one that runs it, until the result is dropped.
+    pub(super) fn enter(&self) -> Running<'_> {
+        self.state.lock().runners.push(thread::current().id());
+        Running(self)
+    }
+
     /// Runs the first of what is queued; false if nothing is.
     pub(super) fn run_one(&self) -> bool {
-        /// The thread runs it no longer.
-        struct Leave<'a>(&'a Queue);
-
-        impl Drop for Leave<'_> {
-            fn drop(&mut self) {
-                let mut state = self.0.state.lock();
-                let own = thread::current().id();
-                if let Some(place) = state.runners.iter().rposition(|runner| *runner == own) {
-                    state.runners.remove(place);
-                }
-            }
-        }
-
         let runnable = {
             let mut state = self.state.lock();
             let Some(runnable) = state.runnables.pop_front() else { return false };
             state.runners.push(thread::current().id());
             runnable
         };
-        let _leave = Leave(self);
+        let _running = Running(self);
         runnable.run();
         true
     }

@@ -51,6 +51,7 @@ static ROOT_VTABLE: RootVtable = RootVtable {
     },
     retain,
     release,
+    is_movable: |_| false,
     executor: |_| None,
     claim: |data| {
         // SAFETY: called through a root, which is held.

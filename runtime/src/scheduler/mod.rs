@@ -21,7 +21,7 @@ pub(crate) use self::config::{Config, Hooks};
 pub(crate) use self::guest::block_on;
 pub(crate) use self::local::Local;
 pub(crate) use self::parker::Parker;
-pub(crate) use self::pool::{Pool, PoolRef};
+pub(crate) use self::pool::{Pool, PoolOwner, PoolRef};
 pub(crate) use self::remote::{Counters, Remote};
 pub(crate) use self::shutdown::{Threads, clear, drop_tasks};
 pub(crate) use self::start::start;

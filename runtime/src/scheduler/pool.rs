@@ -19,7 +19,7 @@ use crate::primitive::deque::{Injector, Steal, Worker as Deque};
 use crate::primitive::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering, fence};
 use crate::primitive::sync::{Arc, Mutex};
 use crate::primitive::{clock, epoch};
-use crate::{context, task};
+use crate::{context, task, tree};
 
 /// How many threads can be in `block_on` of one runtime as workers; further ones wait without taking part.
 pub(crate) const GUESTS: usize = 8;
@@ -46,6 +46,13 @@ pub(crate) struct Pool {
     /// Tasks made and ended on threads that are no workers of this pool.
     pub(crate) foreign_spawned: AtomicU64,
     pub(crate) foreign_completed: AtomicU64,
+    /// How often a future was run on another executor than its task's, and how often that was where the task was already. Counted by whoever
+    /// runs the task; publish nothing.
+    pub(crate) hops: AtomicU64,
+    pub(crate) hops_spared: AtomicU64,
+    /// Who owns it.
+    #[cfg(not(tress_loom))]
+    owner: std::sync::OnceLock<std::sync::Weak<PoolOwner>>,
 }
 
 static VTABLE: RawExecutorVtable = RawExecutorVtable { schedule, count_completed, hands_over: true };
@@ -76,6 +83,10 @@ impl Pool {
             closed: AtomicBool::new(false),
             foreign_spawned: AtomicU64::new(0),
             foreign_completed: AtomicU64::new(0),
+            hops: AtomicU64::new(0),
+            hops_spared: AtomicU64::new(0),
+            #[cfg(not(tress_loom))]
+            owner: std::sync::OnceLock::new(),
         }
     }
 
@@ -300,7 +311,19 @@ unsafe impl Sync for PoolOwner where Pool: Sync {}
 
 impl PoolOwner {
     pub(crate) fn new(pool: Pool, hooks: Hooks) -> PoolRef {
-        Arc::new(Self { pool: NonNull::from(Box::leak(Box::new(pool))), hooks })
+        let owner = Arc::new(Self { pool: NonNull::from(Box::leak(Box::new(pool))), hooks });
+        #[cfg(not(tress_loom))]
+        let _first = owner.owner.set(Arc::downgrade(&owner));
+        owner
+    }
+
+    /// The owner of the pool whose task is being polled on this thread, if it is one that belongs to a pool alone.
+    #[cfg(not(tress_loom))]
+    pub(crate) fn of_current_task() -> Option<PoolRef> {
+        let data = tree::current_executor()?;
+        // SAFETY: outside models, executors that hand over are pools; the task that is being polled keeps it.
+        let pool = unsafe { data.cast::<Pool>().as_ref() };
+        pool.owner.get()?.upgrade()
     }
 }
 

@@ -44,6 +44,7 @@ impl<F: Future> TaskCell<F> {
         drop_output: harness::drop_output::<F>,
         free: harness::free::<F>,
         future_name: std::any::type_name::<F>,
+        is_bound: false,
         executor: None,
     };
 

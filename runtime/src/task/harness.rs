@@ -16,9 +16,9 @@ use super::header::TaskHeader;
 use super::raw::RawTask;
 use super::state::{Polled, ToComplete, ToIdle, ToRunning};
 use super::waker::WakerRef;
-use super::{context, handover, root};
+use super::{context, handover, moving, root};
 use crate::containment::{contain_panic, discard_payload};
-use crate::executor::{Header, Reason, Transfer};
+use crate::executor::{Header, Transfer};
 use crate::frame::{self, Origin};
 use crate::primitive::clock;
 use crate::stop::{self, StopSignal};
@@ -346,8 +346,7 @@ unsafe fn poll_future<F: Future>(task: RawTask, cx: &mut Context<'_>) -> Poll<F:
 fn after_pending<F: Future>(task: RawTask) {
     match task.state().transition_to_idle() {
         ToIdle::Idle => {}
-        // Not a thread of the pool's, if the task has an executor of its own.
-        ToIdle::Reschedule => task.submit_from_anywhere(Reason::Yielded),
+        ToIdle::Reschedule => moving::resubmit(task),
         ToIdle::Cancel => {
             // SAFETY: the task still counts as running, and this is where it runs.
             unsafe { cancel_running::<F>(task.as_ptr()) }

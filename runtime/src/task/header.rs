@@ -54,6 +54,8 @@ pub(crate) struct TaskVtable {
     pub(crate) free: unsafe fn(NonNull<TaskHeader>),
     /// The name of the future's type.
     pub(crate) future_name: fn() -> &'static str,
+    /// Whether the future may be polled on one thread only: on that of its own executor.
+    pub(crate) is_bound: bool,
     /// Of a task that has an executor of its own: where that lies in the frame. Called by whoever may touch the future, which has not ended.
     pub(crate) executor: Option<unsafe fn(NonNull<TaskHeader>) -> NonNull<AnyExecutor>>,
 }

@@ -16,6 +16,7 @@ mod join;
 mod join_set;
 #[cfg(all(test, tress_loom))]
 pub(crate) mod model;
+pub(crate) mod moving;
 mod placed;
 mod raw;
 mod root;

@@ -40,6 +40,7 @@ impl<F: Future> Future for Placed<F> {
 impl<F: Future> TaskCell<Placed<F>> {
     const PLACED_VTABLE: TaskVtable =
         TaskVtable { future_name: std::any::type_name::<F>, executor: Some(Self::executor), ..Self::VTABLE };
+    const BOUND_VTABLE: TaskVtable = TaskVtable { is_bound: true, ..Self::PLACED_VTABLE };
 
     /// # Safety
     ///
@@ -57,7 +58,8 @@ impl<F: Future> TaskCell<Placed<F>> {
     }
 }
 
-/// Makes a task that has an executor of its own, as [`new`](super::new) does; `end` names whoever ends it.
+/// Makes a task that has an executor of its own, as [`new`](super::new) does; `end` names whoever ends it, `is_bound` says that it must not run
+/// anywhere else.
 ///
 /// # Safety
 ///
@@ -65,10 +67,14 @@ impl<F: Future> TaskCell<Placed<F>> {
 pub(crate) unsafe fn new_placed<F: Future>(
     end: RawExecutor,
     (executor, launched): (AnyExecutor, Option<LaunchedOn>),
+    is_bound: bool,
     future: F,
     prepare: impl FnOnce(RawTask),
 ) -> Result<(Runnable, JoinHandle<F::Output>), F> {
-    let vtable = const { &TaskCell::<Placed<F>>::PLACED_VTABLE };
+    let vtable = match is_bound {
+        false => const { &TaskCell::<Placed<F>>::PLACED_VTABLE },
+        true => const { &TaskCell::<Placed<F>>::BOUND_VTABLE },
+    };
     let placed = Placed { future, executor, launched };
     let task = match TaskCell::allocate_with(vtable, placed, end, Id::next()) {
         Ok(task) => task,

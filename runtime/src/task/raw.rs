@@ -72,6 +72,11 @@ impl RawTask {
         self.vtable().executor.is_some()
     }
 
+    /// Whether it may be polled on one thread only.
+    pub(super) fn is_bound(self) -> bool {
+        self.vtable().is_bound
+    }
+
     /// Wakes through a waker that stays.
     #[inline]
     pub(crate) fn wake_by_ref(self) {

@@ -21,6 +21,7 @@ static VTABLE: RootVtable = RootVtable {
     tree,
     retain,
     release,
+    is_movable,
     executor,
     claim,
     schedule,
@@ -131,6 +132,11 @@ unsafe fn executor(data: NonNull<()>) -> Option<NonNull<()>> {
     // SAFETY: called through a root.
     let task = unsafe { task(data) };
     task.executor().hands_over().then(|| task.executor_data())
+}
+
+unsafe fn is_movable(data: NonNull<()>) -> bool {
+    // SAFETY: called through a root.
+    !unsafe { task(data) }.is_bound()
 }
 
 unsafe fn claim(data: NonNull<()>) -> Option<Transfer> {

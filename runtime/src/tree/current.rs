@@ -259,6 +259,33 @@ pub(crate) fn is_polling() -> bool {
     with_current(|current| current.is_some())
 }
 
+/// The task that is being polled on this thread, if it may be run on another executor for a while.
+pub(crate) fn movable_root() -> Option<Id> {
+    with_current(|current| {
+        current.filter(|current| current.root.is_movable()).and_then(|current| current.root.id())
+    })
+}
+
+/// The address of the executor that the task that is being polled on this thread belongs to, unless it has one of its own.
+pub(crate) fn current_executor() -> Option<NonNull<()>> {
+    with_current(|current| current.and_then(|current| current.root.executor()))
+}
+
+/// Runs `f` as if nothing were being polled on this thread.
+pub(crate) fn outside<R>(f: impl FnOnce() -> R) -> R {
+    /// Puts the innermost run back.
+    struct Restore(*const Current);
+
+    impl Drop for Restore {
+        fn drop(&mut self) {
+            let _ = CURRENT.try_with(|current| current.set(self.0));
+        }
+    }
+
+    let _restore = Restore(CURRENT.try_with(|current| current.replace(ptr::null())).unwrap_or(ptr::null()));
+    f()
+}
+
 /// Raises a stop in what is being polled on this thread; false if that is nothing.
 pub(crate) fn raise() -> bool {
     with_current(|current| {

@@ -30,7 +30,8 @@ pub use self::lazy::{Lazy, LocalLazy, lazy, lazy_borrowed, lazy_local, lazy_loca
 pub use self::shared::SharedLazy;
 
 pub(crate) use self::current::{
-    Current, Entered, Place, backtrace, current_id, is_on_stack, is_polling, is_traced, place, raise,
+    Current, Entered, Place, backtrace, current_executor, current_id, is_on_stack, is_polling, is_traced,
+    movable_root, outside, place, raise,
 };
 pub(crate) use self::root::{RootRef, RootVtable};
 pub(crate) use self::run::{end, has_woken_frames, run, run_frames};

@@ -30,6 +30,8 @@ pub(crate) struct RootVtable {
     pub(crate) retain: unsafe fn(NonNull<()>),
     /// Releases one.
     pub(crate) release: unsafe fn(NonNull<()>),
+    /// Whether the root may be run on another executor for a while.
+    pub(crate) is_movable: unsafe fn(NonNull<()>) -> bool,
     /// The address of the executor that runs the root, if transfers to it make sense.
     pub(crate) executor: unsafe fn(NonNull<()>) -> Option<NonNull<()>>,
     /// As `schedule`, but gives the right to run the root to the caller, if it stands in no queue.
@@ -82,6 +84,11 @@ impl RootRef {
     pub(super) fn schedule(self) {
         // SAFETY: the table belongs to the data (see `new`), which is held.
         unsafe { (self.vtable.schedule)(self.data) }
+    }
+
+    pub(super) fn is_movable(self) -> bool {
+        // SAFETY: as above.
+        unsafe { (self.vtable.is_movable)(self.data) }
     }
 
     pub(super) fn executor(self) -> Option<NonNull<()>> {

@@ -1,0 +1,409 @@
+//! Awaiting a future that runs on another executor.
+
+use std::any::Any;
+use std::cell::RefCell;
+use std::fmt;
+use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::pin::Pin;
+use std::task::{Context, Poll, Wake, Waker};
+
+use pin_project_lite::pin_project;
+
+use super::launch::Caught;
+use super::rendezvous::call_on;
+use super::{AnyExecutor, Executor};
+use crate::containment::contain_panic;
+use crate::env::{self, Env, Scoped};
+use crate::primitive::sync::atomic::{AtomicBool, Ordering};
+use crate::primitive::sync::{Mutex, PlainArc};
+use crate::stop::{self, CatchStop, Outcome};
+use crate::task::{Id, moving};
+use crate::{context, tree};
+
+/// Runs a future on another executor, and comes back.
+///
+/// The task that awaits this moves: it is queued on `executor`, polls the future there, and there only, and is queued on its own executor again
+/// when that has ended: by its value, by a panic, or by a stop. So the future may borrow from the task, and its locals are dropped where it ran.
+/// If the code runs on `executor` already, no hop is made; see [`RuntimeMetrics`](crate::RuntimeMetrics) for how many are.
+///
+/// While the task is there, the futures around this one are polled there, too, as part of it: in `join!(a, run_on(executor, b))`, it may be that
+/// `a` is polled on `executor`, when `b` is; and not the other way round. Two that are awaited at once, on two executors, are each polled on its
+/// own; the task moves to whichever is woken. If the future is dropped before it has ended, as by a [`timeout`](crate::time::timeout), what
+/// follows may run on `executor` until the task waits the next time: then it is back.
+///
+/// # Outside tasks
+///
+/// What is no task of this crate cannot move: the future of a [`block_on`](crate::Runtime::block_on), a task of a
+/// [`CurrentThread`](super::CurrentThread) that need not be `Send`, a task of another library. There, the thread waits during each poll while
+/// `executor` makes it: that is as safe, and slower. If `executor` can make it on this very thread only, it waits for ever.
+///
+/// # Cancel safety
+///
+/// As that of the future inside, which is dropped with this, wherever that is.
+///
+/// # Panics
+///
+/// If the future does. Outside tasks, if `executor` drops what it is given; a task is aborted by that. If another library's executor that is run
+/// inside a task polls this, it panics when it finds out: that task cannot move.
+///
+/// # Examples
+///
+/// ```
+/// use tress::executor::{self, AnyExecutor, Manual, run_on};
+///
+/// let runtime = tress::Runtime::new()?;
+/// let other = tress::Runtime::new()?;
+/// let there = other.handle().clone();
+/// let task = runtime.spawn(async move {
+///     let mut sum = 40;
+///     // It borrows.
+///     run_on(there.clone(), async {
+///         assert_eq!(executor::current(), Some(AnyExecutor::new(there.clone())));
+///         sum += 2;
+///     })
+///     .await;
+///     sum
+/// });
+/// assert_eq!(runtime.block_on(task).unwrap(), 42);
+/// # Ok::<(), std::io::Error>(())
+/// ```
+///
+/// # Source
+///
+/// P2300 §4.20.2 (`on`), P3552 §4.1 (affinity), P4003 (`run`).
+pub fn run_on<F>(executor: impl Executor, future: F) -> RunOn<F>
+where
+    F: Future + Send,
+    F::Output: Send,
+{
+    let executor = AnyExecutor::new(executor);
+    let scoped = env::scope().executor(Some(executor.clone())).run(future);
+    RunOn { stage: Stage::Fresh(executor), inner: Some(stop::outcome(Caught::new(scoped))) }
+}
+
+type Inner<F> = CatchStop<Caught<Scoped<F>>>;
+
+/// How the future has ended.
+type End<T> = Outcome<Result<T, Box<dyn Any + Send>>>;
+
+enum Stage<T> {
+    /// It was never polled.
+    Fresh(AnyExecutor),
+    /// The future has not ended.
+    Away(Trip),
+    /// It has, and this is to be told on the executor where that was begun.
+    Back(Trip, End<T>),
+    /// It was stopped, and so is whoever awaits this.
+    Stopped,
+    Done,
+}
+
+struct Trip {
+    hop: PlainArc<Hop>,
+    /// Where it was begun; `None` if that was on no executor.
+    origin: Option<AnyExecutor>,
+    /// Since when a move has been asked for, in the order of all that are.
+    ticket: Option<u64>,
+    /// How often it has been asked for since then; and how often in one and the same run.
+    asked: u32,
+    asked_in_vain: u32,
+}
+
+/// What wakers of the future refer to.
+struct Hop {
+    executor: AnyExecutor,
+    /// Values: whether the future has been woken since it was last polled on its executor. Set by wakers, cleared by whoever polls; publishes what the
+    /// wakers did.
+    is_woken: AtomicBool,
+    /// Values: whether a hop inside this one wants the task elsewhere: then the future may be polled there, on the way. Set by wakers, cleared by
+    /// whoever polls.
+    is_passed: AtomicBool,
+    /// Wakes whoever polls this.
+    waker: Mutex<Option<Waker>>,
+    /// The hop that this one is inside of, if its waker is what this was first polled with.
+    outer: Option<PlainArc<Hop>>,
+    /// The task that polls it.
+    task: Option<Id>,
+}
+
+std::thread_local! {
+    /// The innermost hop whose future is being polled on this thread.
+    static CURRENT: RefCell<Option<PlainArc<Hop>>> = const { RefCell::new(None) };
+}
+
+/// Polls `f` as the inside of a hop.
+fn inside<R>(hop: &PlainArc<Hop>, f: impl FnOnce() -> R) -> R {
+    struct Restore(Option<PlainArc<Hop>>);
+
+    impl Drop for Restore {
+        fn drop(&mut self) {
+            let former = CURRENT.try_with(|current| current.replace(self.0.take()));
+            drop(former);
+        }
+    }
+
+    let former = CURRENT.try_with(|current| current.replace(Some(PlainArc::clone(hop))));
+    let _restore = Restore(former.ok().flatten());
+    f()
+}
+
+impl Hop {
+    fn new(executor: AnyExecutor, waker: &Waker) -> PlainArc<Self> {
+        let task = tree::current_id();
+        let outer = CURRENT.try_with(|current| current.borrow().clone()).ok().flatten();
+        // With something between them that has wakers of its own, they go through that.
+        let outer =
+            outer.filter(|outer| outer.task == task && Waker::from(PlainArc::clone(outer)).will_wake(waker));
+        PlainArc::new(Self {
+            executor,
+            is_woken: AtomicBool::new(true),
+            is_passed: AtomicBool::new(false),
+            waker: Mutex::new(None),
+            outer,
+            task,
+        })
+    }
+
+    /// Whoever polls this now is woken from now on.
+    fn register(&self, waker: &Waker) {
+        if self.outer.is_some() {
+            // The outermost one is registered, and polls those inside.
+            return;
+        }
+        let former = {
+            let mut own = self.waker.lock();
+            match &*own {
+                Some(own) if own.will_wake(waker) => None,
+                _ => own.replace(waker.clone()),
+            }
+        };
+        drop(former);
+    }
+
+    /// What has the task polled, and this in it.
+    fn rouser(&self) -> Option<Waker> {
+        let mut hop = self;
+        while let Some(outer) = &hop.outer {
+            outer.is_passed.store(true, Ordering::Release);
+            hop = outer;
+        }
+        // One that finds none comes after another that has taken it, and before the poll that was brought about by that.
+        hop.waker.lock().take()
+    }
+}
+
+impl Wake for Hop {
+    fn wake(self: PlainArc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &PlainArc<Self>) {
+        if !self.is_woken.swap(true, Ordering::AcqRel)
+            && let Some(waker) = self.rouser()
+        {
+            moving::wake_on(waker, &self.executor);
+        }
+    }
+}
+
+impl Trip {
+    /// Has the task go to an executor, and this polled there.
+    fn go(&mut self, task: Id, to: &AnyExecutor) {
+        let ticket = *self.ticket.get_or_insert_with(moving::ticket);
+        self.asked += 1;
+        // Others may ask for the opposite, each time before this is polled, where a combinator polls but a few at a time of those that were woken:
+        // chance ends that.
+        let gives_way = self.asked > FAIR_CHANCE && moving::ticket().count_ones().is_multiple_of(2);
+        if !gives_way {
+            let is_first = moving::ask(task, self.asker(), ticket, to);
+            self.asked_in_vain = if is_first { 0 } else { self.asked_in_vain + 1 };
+            assert!(self.asked_in_vain < PATIENCE, "{STUCK}");
+        }
+        if let Some(waker) = self.hop.rouser() {
+            waker.wake();
+        }
+    }
+
+    /// It is polled where it asked to be.
+    fn arrive(&mut self) {
+        (self.ticket, self.asked, self.asked_in_vain) = (None, 0, 0);
+    }
+
+    /// Has the task stay here, for another turn, unless somebody has waited for longer to go elsewhere.
+    fn stay(&self, task: Id) {
+        let _ = moving::ask(task, self.asker(), moving::ticket(), &self.hop.executor);
+    }
+
+    fn asker(&self) -> usize {
+        PlainArc::as_ptr(&self.hop).addr()
+    }
+}
+
+impl Drop for Trip {
+    fn drop(&mut self) {
+        moving::forget(self.asker());
+    }
+}
+
+pin_project! {
+    /// The future of [`run_on`].
+    #[must_use = "futures do nothing unless awaited"]
+    pub struct RunOn<F: Future> {
+        stage: Stage<F::Output>,
+        #[pin]
+        inner: Option<Inner<F>>,
+    }
+}
+
+impl<F> Future for RunOn<F>
+where
+    F: Future + Send,
+    F::Output: Send,
+{
+    type Output = F::Output;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
+        let this = self.project();
+        let (stage, mut inner) = (this.stage, this.inner);
+        if let Stage::Fresh(executor) = stage {
+            let hop = Hop::new(executor.clone(), cx.waker());
+            context::count_hop(hop.executor.is_current());
+            *stage =
+                Stage::Away(Trip { hop, origin: super::current(), ticket: None, asked: 0, asked_in_vain: 0 });
+        }
+        if let Stage::Away(trip) = stage {
+            let end = std::task::ready!(poll_away(trip, inner.as_mut(), cx));
+            let Stage::Away(mut trip) = std::mem::replace(stage, Stage::Done) else {
+                unreachable!("it was just that")
+            };
+            trip.arrive();
+            *stage = Stage::Back(trip, end);
+        }
+        if let Stage::Back(trip, _) = stage {
+            let away = trip.origin.clone().filter(|origin| !origin.is_current());
+            if let (Some(origin), Some(task)) = (away, moving::current_task()) {
+                trip.hop.register(cx.waker());
+                trip.go(task, &origin);
+                return Poll::Pending;
+            }
+            let Stage::Back(_, end) = std::mem::replace(stage, Stage::Done) else {
+                unreachable!("it was just that")
+            };
+            match end {
+                Outcome::Value(Ok(value)) => return Poll::Ready(value),
+                Outcome::Value(Err(payload)) => resume_unwind(payload),
+                Outcome::Stopped => *stage = Stage::Stopped,
+            }
+        }
+        assert!(matches!(stage, Stage::Stopped), "`run_on` was polled after it had completed");
+        stop::raise(cx);
+        Poll::Pending
+    }
+}
+
+fn poll_away<F>(
+    trip: &mut Trip,
+    inner: Pin<&mut Option<Inner<F>>>,
+    cx: &mut Context<'_>,
+) -> Poll<End<F::Output>>
+where
+    F: Future + Send,
+    F::Output: Send,
+{
+    // Before the flags are looked at: who sets one later finds the waker.
+    trip.hop.register(cx.waker());
+    let is_here = trip.hop.executor.is_current();
+    let Some(task) = moving::current_task() else {
+        return if is_here { poll_here(&trip.hop, inner) } else { poll_there(&trip.hop, inner) };
+    };
+    if is_here {
+        trip.arrive();
+        trip.hop.is_passed.store(false, Ordering::Relaxed);
+        let poll = poll_here(&trip.hop, inner);
+        if poll.is_pending() && trip.hop.is_woken.load(Ordering::Acquire) {
+            // It asked for another turn, which it has here. Whoever woke it meanwhile has had the task scheduled.
+            trip.stay(task);
+        }
+        return poll;
+    }
+    if trip.hop.is_passed.swap(false, Ordering::AcqRel)
+        && let Poll::Ready(end) = poll_inner(&trip.hop, inner)
+    {
+        return Poll::Ready(end);
+    }
+    if trip.hop.is_woken.load(Ordering::Acquire) {
+        let to = trip.hop.executor.clone();
+        trip.go(task, &to);
+    }
+    Poll::Pending
+}
+
+/// Polls the future on its executor, which this is.
+fn poll_here<F: Future>(hop: &PlainArc<Hop>, inner: Pin<&mut Option<Inner<F>>>) -> Poll<End<F::Output>> {
+    // Before the poll: a wake that comes later leads to another one.
+    hop.is_woken.swap(false, Ordering::AcqRel);
+    poll_inner(hop, inner)
+}
+
+/// Has the executor poll the future, and waits for that.
+fn poll_there<F>(hop: &PlainArc<Hop>, mut inner: Pin<&mut Option<Inner<F>>>) -> Poll<End<F::Output>>
+where
+    F: Future + Send,
+    F::Output: Send,
+{
+    if !hop.is_woken.swap(false, Ordering::AcqRel) {
+        return Poll::Pending;
+    }
+    let env: Env = env::current();
+    let mut poll = Poll::Pending;
+    let is_called = call_on(hop.executor.as_ref(), &mut || {
+        poll = env::within(&env, || poll_inner(hop, inner.as_mut()));
+    });
+    assert!(is_called, "`run_on`: the executor has dropped what it was given");
+    poll
+}
+
+fn poll_inner<F: Future>(hop: &PlainArc<Hop>, mut inner: Pin<&mut Option<Inner<F>>>) -> Poll<End<F::Output>> {
+    let waker = Waker::from(PlainArc::clone(hop));
+    let mut cx = Context::from_waker(&waker);
+    inside(hop, || {
+        let polled = catch_unwind(AssertUnwindSafe(|| {
+            let poll = inner.as_mut().as_pin_mut().expect("it has not ended").poll(&mut cx);
+            if poll.is_ready() {
+                inner.set(None);
+            }
+            poll
+        }));
+        match polled {
+            Ok(poll) => poll,
+            // Of a destructor, after a stop.
+            Err(payload) => {
+                contain_panic(|| inner.set(None));
+                Poll::Ready(Outcome::Value(Err(payload)))
+            }
+        }
+    })
+}
+
+impl<F: Future> fmt::Debug for RunOn<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let stage = match &self.stage {
+            Stage::Fresh(_) => "fresh",
+            Stage::Away(_) => "away",
+            Stage::Back(..) => "on the way back",
+            Stage::Stopped => "stopped",
+            Stage::Done => "done",
+        };
+        f.debug_struct("RunOn").field("stage", &stage).finish_non_exhaustive()
+    }
+}
+
+/// So often is a move asked for before chance decides whether to ask again at once.
+const FAIR_CHANCE: u32 = 8;
+
+/// So often may a move be asked for in one poll of the task. Some combinators poll what is woken more than once in theirs.
+const PATIENCE: u32 = 64;
+
+const STUCK: &str =
+    "`run_on` cannot move: it is polled by another library's executor that runs inside a task";
