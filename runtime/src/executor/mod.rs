@@ -45,6 +45,7 @@ mod launch;
 #[cfg(not(tress_loom))]
 mod manual;
 mod placed;
+mod prioritized;
 mod queue;
 mod raw;
 #[cfg(not(tress_loom))]
@@ -64,6 +65,7 @@ pub use self::launch::{Handlers, Launch, launch};
 #[cfg(not(tress_loom))]
 pub use self::manual::Manual;
 pub use self::placed::current;
+pub use self::prioritized::{Lane, Prioritized};
 pub use self::queue::QueueHandle;
 #[cfg(not(tress_loom))]
 pub use self::run_on::{RunOn, run_on};
