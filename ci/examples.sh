@@ -44,6 +44,10 @@ echo "-- hello"
 said=$("$examples/hello" | tr '\n' ' ')
 [[ "$said" == "hello from tress "* ]] || fail "hello says: $said"
 
+echo "-- own_executor"
+said=$("$examples/own_executor")
+[[ "$said" == "5050 in 5150 runs, one at a time" ]] || fail "own_executor says: $said"
+
 echo "-- echo_server"
 serve echo_server 127.0.0.1:0
 exec 3<> "/dev/tcp/${address%:*}/${address##*:}"

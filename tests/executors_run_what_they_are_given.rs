@@ -446,3 +446,54 @@ fn dumps_list_them_and_do_not_poll_them() {
     task.abort();
     assert!(runtime.block_on(task).unwrap_err().is_aborted());
 }
+
+#[test]
+fn a_runtime_ends_though_an_executor_keeps_its_tasks() {
+    #[derive(Clone, Debug)]
+    struct Keeping(Handle, Arc<Mutex<Vec<Runnable>>>);
+    impl PartialEq for Keeping {
+        fn eq(&self, other: &Self) -> bool {
+            Arc::ptr_eq(&self.1, &other.1)
+        }
+    }
+    impl Eq for Keeping {}
+    impl Executor for Keeping {
+        fn post(&self, runnable: Runnable) {
+            self.1.lock().unwrap().push(runnable);
+        }
+        fn is_current(&self) -> bool {
+            false
+        }
+        fn runtime(&self) -> Option<&Handle> {
+            Some(&self.0)
+        }
+    }
+    let _watchdog = watchdog();
+    let builder = tress::Builder::new().worker_threads(1).shutdown_timeout(Duration::from_millis(100));
+    let runtime = builder.build().unwrap();
+    let drops = Arc::new(AtomicUsize::new(0));
+    let kept = Arc::new(Mutex::new(Vec::new()));
+    let keeping = Keeping(runtime.handle().clone(), kept.clone());
+    let guard = Guard(drops.clone());
+    let task = launch(keeping).spawn(async move { drop(guard) });
+    // One that has moved.
+    let manual = Manual::new();
+    let executor = manual.executor();
+    let guard = Guard(drops.clone());
+    let moved = runtime.spawn(async move {
+        let _guard = guard;
+        executor::run_on(executor, async {}).await;
+    });
+    while manual.is_empty() {
+        thread::yield_now();
+    }
+    drop(runtime);
+    assert_eq!(drops.load(Ordering::SeqCst), 0);
+    // Run or dropped, they are aborted by now.
+    let runnable = kept.lock().unwrap().pop().unwrap();
+    runnable.run();
+    drop(manual);
+    assert_eq!(drops.load(Ordering::SeqCst), 2);
+    assert!(launch(Inline).block_on(task).unwrap().is_err_and(|error| error.is_aborted()));
+    assert!(launch(Inline).block_on(moved).unwrap().is_err_and(|error| error.is_aborted()));
+}

@@ -220,6 +220,14 @@ pub(crate) const WORKLOADS: &[Workload] = &[
         about: "a callback registered with a stop token and dropped; million: while that many others are registered",
     },
     Workload {
+        name: "run_on",
+        variants: &["lane", "runtime"],
+        unit: "ns/op",
+        better: Better::Lower,
+        peers: AWAITERS,
+        about: "a task goes to another executor and comes back: a lane of its runtime, another runtime; others spawn a task there and join it",
+    },
+    Workload {
         name: "when_all",
         variants: &[PLAIN],
         unit: "ns/op",

@@ -75,6 +75,7 @@ fn local<R: Rt>(runtime: &R, request: &SampleRequest) -> Result<Sample, String> 
         ("env_with", "value") => Ok(workload::env_with_value(window)),
         ("stop_callback", "alone") => Ok(workload::stop_callback(0, window)),
         ("stop_callback", "million") => Ok(workload::stop_callback(1_000_000, window)),
+        ("run_on", variant) => Ok(workload::run_on(runtime, window, variant == "runtime")),
         ("when_all", _) => Ok(workload::when_all(runtime, window)),
         ("bulk", _) => Ok(workload::bulk(runtime, window)),
         ("idle_memory", _) => {

@@ -4,7 +4,11 @@
 
 #![cfg_attr(
     tress_loom,
-    allow(dead_code, reason = "threads, selectors and pools of memory are left out of models")
+    allow(
+        dead_code,
+        unused_imports,
+        reason = "threads, selectors and pools of memory are left out of models"
+    )
 )]
 
 #[cfg(not(tress_loom))]

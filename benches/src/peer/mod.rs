@@ -132,6 +132,18 @@ pub(crate) trait Rt: Clone + Send + Sync + 'static {
 
     fn spawn_detached<F: Future<Output = ()> + Send + 'static>(future: F);
 
+    /// Where a future can be run that is not where the calling task runs: for [`away`](Self::away). `is_other` asks for another runtime with
+    /// threads of its own; else it is another part of this one, if there are any.
+    type Place: Clone + Send + Sync + 'static;
+
+    fn place(&self, is_other: bool) -> Self::Place;
+
+    /// Runs a future there, and goes on here.
+    fn away<F>(place: &Self::Place, future: F) -> impl Future<Output = F::Output> + Send
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static;
+
     /// Puts a future into an allocation of its own, in the way that costs this runtime's users least.
     fn frame<F>(future: F) -> impl Future<Output = F::Output> + Send
     where

@@ -56,6 +56,18 @@ impl Rt for Smol {
         EXECUTOR.spawn(future).detach();
     }
 
+    type Place = ();
+
+    fn place(&self, _is_other: bool) {}
+
+    fn away<F>((): &(), future: F) -> impl Future<Output = F::Output> + Send
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
+        EXECUTOR.spawn(future)
+    }
+
     #[inline]
     fn frame<F>(future: F) -> impl Future<Output = F::Output> + Send
     where

@@ -11,7 +11,7 @@ use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::runtime::{Builder, Runtime};
+use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::task::JoinHandle;
 
 use super::{Net, Rt, WORKERS};
@@ -65,6 +65,27 @@ impl Rt for Tokio {
 
     fn spawn_detached<F: Future<Output = ()> + Send + 'static>(future: F) {
         drop(tokio::spawn(future));
+    }
+
+    type Place = Handle;
+
+    fn place(&self, is_other: bool) -> Handle {
+        if !is_other {
+            return self.runtime.handle().clone();
+        }
+        let other = Self::multi_thread();
+        let place = other.runtime.handle().clone();
+        // Like the first one, it lasts as long as the process.
+        std::mem::forget(other);
+        place
+    }
+
+    fn away<F>(place: &Handle, future: F) -> impl Future<Output = F::Output> + Send
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
+        Task(place.spawn(future))
     }
 
     #[inline]

@@ -9,6 +9,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use tress::algorithm::when_all;
+use tress::executor::{AnyExecutor, Prioritized, run_on};
 use tress::net::{TcpListener, TcpStream};
 use tress::task::{JoinHandle, Lazy, lazy};
 use tress::{Builder, Runtime};
@@ -54,6 +55,27 @@ impl Rt for Tress {
 
     fn spawn_detached<F: Future<Output = ()> + Send + 'static>(future: F) {
         drop(tress::spawn(future));
+    }
+
+    type Place = AnyExecutor;
+
+    fn place(&self, is_other: bool) -> AnyExecutor {
+        if is_other {
+            let other = Self::start().expect("a second runtime starts as the first one did");
+            let place = AnyExecutor::new(other.0.handle().clone());
+            // Like the first one, it lasts as long as the process.
+            std::mem::forget(other);
+            return place;
+        }
+        AnyExecutor::new(Prioritized::new(self.0.handle().clone()).high())
+    }
+
+    fn away<F>(place: &AnyExecutor, future: F) -> impl Future<Output = F::Output> + Send
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
+        run_on(place.clone(), future)
     }
 
     #[inline]

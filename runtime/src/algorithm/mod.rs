@@ -18,6 +18,9 @@
 //! | `stopped_as_error` | [`stop::stopped_as_error`](crate::stop::stopped_as_error) | `stop::stopped_as_error(nap, "stopped")` |
 //! | `let_value` | plain Rust, with `?` where it can fail | `async { ask(number.await).await }` |
 //! | `let_error` | plain Rust | `async { match result.await { Ok(n) => n, Err(e) => recover(e).await } }` |
+//! | `starts_on`, `on`, `schedule_from` | [`executor::run_on`](crate::executor::run_on), which comes back; [`executor::launch`](crate::executor::launch) for what stays there | `run_on(there, number)` |
+//! | `continues_on` | the same, with what follows inside | `async { let n = number.await; run_on(there, async { half(n) }).await }` |
+//! | `affine_on` | what every task is: see [`executor`](crate::executor#affinity) | |
 //! | `bulk`, `bulk_chunked` | [`bulk()`], [`bulk_chunked`], and [`try_bulk`], [`try_bulk_chunked`] for what may fail | |
 //! | `split` | [`SharedLazy`](crate::task::SharedLazy) | `lazy(number).shared()` |
 //! | `ensure_started` | [`spawn`](crate::spawn): it starts now, and is awaited later | `tress::spawn(number)` |
@@ -52,6 +55,7 @@
 //! use std::future::ready;
 //! use tress::algorithm::join_all;
 //! use tress::env;
+//! use tress::executor::run_on;
 //! use tress::stop::{self, Outcome};
 //! use tress::stream::{self, StreamExt};
 //! use tress::task::{CountingScope, lazy};
@@ -90,6 +94,13 @@
 //! # assert_eq!(runtime.block_on(stop::outcome(just_stopped)), Outcome::Stopped);
 //! let read_env = async { env::value::<u32>() };
 //! # assert_eq!(runtime.block_on(env::scope().value(7_u32).run(read_env)), Some(7));
+//! # let there = runtime.handle().clone();
+//! let starts_on = run_on(there, number);
+//! # assert_eq!(runtime.block_on(starts_on), 4);
+//! # let (there, number) = (runtime.handle().clone(), ready(4));
+//! let continues_on = async { let n = number.await; run_on(there, async { half(n) }).await };
+//! # assert_eq!(runtime.block_on(continues_on), 2);
+//! # let number = ready(4);
 //! let then = async { half(number.await) };
 //! # assert_eq!(runtime.block_on(then), 2);
 //! # let number = ready(4);

@@ -15,7 +15,9 @@ use crate::Handle;
 /// required: an implementation cannot break more than the progress of its own tasks. If one of these functions panics, the runnable that it
 /// was given is dropped, and the panic goes no further.
 ///
-/// An executor that never runs what it holds on to keeps those tasks alive for ever.
+/// An executor that never runs what it holds on to keeps those tasks alive, and, since a task holds its executor, itself: one that ends, or whose
+/// runtime refuses what it spawns, drops what it has queued. A runtime that ends waits for them up to its
+/// [timeout](crate::Builder::shutdown_timeout).
 ///
 /// # Examples
 ///

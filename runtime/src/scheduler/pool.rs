@@ -361,12 +361,16 @@ unsafe impl Send for Remains {}
 impl Remains {
     /// Waits until the last task has ended.
     fn reap(self) {
+        // A task may stand in the queue of an executor that keeps it.
+        let mut pause = LOAD_IS_OLD;
         loop {
             // SAFETY: the pool is freed by `retire` only.
             let pool = unsafe { self.0.as_ref() };
             if super::shutdown::drop_tasks(pool, clock::now() + LOAD_IS_OLD).is_empty() {
                 return self.retire();
             }
+            std::thread::sleep(pause);
+            pause = (2 * pause).min(LONGEST_PAUSE);
         }
     }
 
@@ -384,6 +388,9 @@ impl fmt::Debug for PoolOwner {
         Pool::fmt(self, f)
     }
 }
+
+/// So long at most a pool that nobody owns is not looked at.
+const LONGEST_PAUSE: Duration = Duration::from_millis(500);
 
 /// A worker whose load (in thousandths) is above this has no time for more sockets.
 const SATURATED: u32 = 900;
