@@ -39,7 +39,7 @@ pub struct EnterGuard {
     _entered: context::Entered,
 }
 
-/// Spawns a task on the current runtime, or, from a task that was [launched](crate::executor::launch) on another executor, on that.
+/// Spawns a task on the current runtime, or, from a task that was [launched](crate::executor::launch()) on another executor, on that.
 ///
 /// The task starts soon, whether its handle is awaited or not; dropping the handle detaches it. Its frame comes from the
 /// allocator whose window is open ([`with_allocator`](crate::frame::with_allocator)), else from the runtime's

@@ -78,7 +78,7 @@ impl RuntimeMetrics {
         self.pool.injector.len()
     }
 
-    /// How often a future has been run on another executor than that of its task, by [`run_on`](crate::executor::run_on).
+    /// How often a future has been run on another executor than that of its task, by [`run_on`](crate::executor::run_on()).
     #[must_use]
     pub fn executor_hops(&self) -> u64 {
         self.pool.hops.load(Ordering::Relaxed)

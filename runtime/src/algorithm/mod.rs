@@ -18,7 +18,7 @@
 //! | `stopped_as_error` | [`stop::stopped_as_error`](crate::stop::stopped_as_error) | `stop::stopped_as_error(nap, "stopped")` |
 //! | `let_value` | plain Rust, with `?` where it can fail | `async { ask(number.await).await }` |
 //! | `let_error` | plain Rust | `async { match result.await { Ok(n) => n, Err(e) => recover(e).await } }` |
-//! | `starts_on`, `on`, `schedule_from` | [`executor::run_on`](crate::executor::run_on), which comes back; [`executor::launch`](crate::executor::launch) for what stays there | `run_on(there, number)` |
+//! | `starts_on`, `on`, `schedule_from` | [`executor::run_on`](crate::executor::run_on()), which comes back; [`executor::launch`](crate::executor::launch()) for what stays there | `run_on(there, number)` |
 //! | `continues_on` | the same, with what follows inside | `async { let n = number.await; run_on(there, async { half(n) }).await }` |
 //! | `affine_on` | what every task is: see [`executor`](crate::executor#affinity) | |
 //! | `bulk`, `bulk_chunked` | [`bulk()`], [`bulk_chunked`], and [`try_bulk`], [`try_bulk_chunked`] for what may fail | |

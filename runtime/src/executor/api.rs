@@ -6,7 +6,7 @@ use crate::Handle;
 /// Runs tasks somewhere.
 ///
 /// A value of this type is a *handle*: cheap to clone, and equal to others that name the same executor. Every task that is
-/// [launched](super::launch) on it holds one.
+/// [launched](super::launch()) on it holds one.
 ///
 /// # What an implementation must do
 ///
@@ -81,7 +81,7 @@ pub trait Executor: Clone + Eq + Send + Sync + 'static {
         self.post(runnable);
     }
 
-    /// Whether the calling code runs on this executor: then a [`run_on`](super::run_on) it need not hop.
+    /// Whether the calling code runs on this executor: then a [`run_on`](super::run_on()) it need not hop.
     fn is_current(&self) -> bool;
 
     /// The runtime that this executor stands on: when that is shut down, it drops the tasks of this executor as its own, and until then its

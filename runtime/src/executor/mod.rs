@@ -1,6 +1,6 @@
 //! Where tasks run: executors of this crate, and of one's own.
 //!
-//! An [`Executor`] takes [`Runnable`]s and runs each once, somewhere, soon. A task that is [launched](launch) on one is polled there and
+//! An [`Executor`] takes [`Runnable`]s and runs each once, somewhere, soon. A task that is [launched](launch()) on one is polled there and
 //! nowhere else: whoever wakes it, on whatever thread, hands a runnable to its executor.
 //!
 //! | | where it runs what it is given |
@@ -15,8 +15,8 @@
 //!
 //! | | |
 //! |---|---|
-//! | [`launch`] | spawns a future on an executor, with a name, a stop token, an allocator, values |
-//! | [`run_on`] | awaits a future that runs on another executor; it may borrow |
+//! | [`launch()`] | spawns a future on an executor, with a name, a stop token, an allocator, values |
+//! | [`run_on()`] | awaits a future that runs on another executor; it may borrow |
 //! | [`current`] | the executor of the code that calls it |
 //!
 //! [`spawn`](crate::spawn) uses the executor of whoever calls it: what a task on a lane spawns is on that lane, too. To spawn on a runtime
@@ -25,7 +25,7 @@
 //! # Affinity
 //!
 //! A task that is launched on an executor resumes there after everything that it awaits, and if it ends there, by its value, by an error, a
-//! panic or a stop, its locals are dropped there. [`run_on`] goes elsewhere and comes back, also when what it runs is stopped or panics. A
+//! panic or a stop, its locals are dropped there. [`run_on()`] goes elsewhere and comes back, also when what it runs is stopped or panics. A
 //! hop is spared if it would change nothing: because the code runs on that executor already ([`Executor::is_current`]).
 //!
 //! Dropped *from outside*, by an executor that drops what it is given, or by a runtime that ends, a task is dropped by whoever does that.

@@ -22,7 +22,7 @@ static APART_VTABLE: RawExecutorVtable =
 /// Names the executors that stand on no runtime and drop no tasks.
 static NOBODY: u8 = 0;
 
-/// The executor of the calling code: the one that its task was launched on, or that a [`run_on`](super::run_on) has gone to, or the runtime.
+/// The executor of the calling code: the one that its task was launched on, or that a [`run_on`](super::run_on()) has gone to, or the runtime.
 /// `None` outside all of them.
 ///
 /// # Examples

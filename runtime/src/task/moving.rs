@@ -1,4 +1,4 @@
-//! Tasks that go to another executor for a while: for [`run_on`](crate::executor::run_on).
+//! Tasks that go to another executor for a while: for [`run_on`](crate::executor::run_on()).
 //!
 //! Whoever polls a task may ask, while it does, for the next run to be elsewhere; and whoever wakes a part of it that runs elsewhere may say so.
 //! Everything else finds the task where it belongs.
