@@ -497,3 +497,30 @@ fn a_runtime_ends_though_an_executor_keeps_its_tasks() {
     assert!(launch(Inline).block_on(task).unwrap().is_err_and(|error| error.is_aborted()));
     assert!(launch(Inline).block_on(moved).unwrap().is_err_and(|error| error.is_aborted()));
 }
+
+#[test]
+fn sets_spawn_where_they_are_told() {
+    let _watchdog = watchdog();
+    let runtime = runtime(1);
+    let handle = runtime.handle().clone();
+    let manual = Manual::new();
+    let own = AnyExecutor::new(manual.executor());
+    let task = launch(manual.executor()).spawn(async move {
+        let mut set = tress::task::JoinSet::new();
+        set.spawn_on(async { executor::current() }, &handle);
+        assert_eq!(set.join_next().await.unwrap().unwrap(), Some(AnyExecutor::new(handle.clone())));
+        // There is no runtime on this thread.
+        set.spawn(async { executor::current() });
+        assert_eq!(set.join_next().await.unwrap().unwrap(), Some(own.clone()));
+        let scope = tress::task::CountingScope::new();
+        let there = scope.spawn_on(async { executor::current() }, &handle).unwrap();
+        assert_eq!(there.await.unwrap(), Some(AnyExecutor::new(handle)));
+        let here = scope.spawn(async { executor::current() }).unwrap();
+        assert_eq!(here.await.unwrap(), Some(own));
+    });
+    while !task.is_finished() {
+        manual.run_until_idle(100);
+        thread::yield_now();
+    }
+    launch(Inline).block_on(task).unwrap().unwrap();
+}

@@ -6,7 +6,7 @@ use std::io;
 use std::panic::{Location, RefUnwindSafe, UnwindSafe};
 
 use crate::blocking::Call;
-use crate::executor::{self, Executor, RawExecutor, Reason, Runnable};
+use crate::executor::{self, AnyExecutor, Executor, RawExecutor, Reason, Runnable};
 use crate::metrics::RuntimeMetrics;
 use crate::scheduler::PoolRef;
 use crate::stop::StopToken;
@@ -129,9 +129,27 @@ where
     }
 }
 
-/// Spawns a task that inherits all of the current environment, or is stopped by this token instead of by what stops that.
+/// Where a task goes.
+pub(crate) enum Place {
+    Executor(AnyExecutor),
+    Runtime(Handle),
+}
+
+impl Place {
+    /// Where what is spawned goes if nobody says otherwise.
+    ///
+    /// # Panics
+    ///
+    /// If that is nowhere.
+    #[track_caller]
+    pub(crate) fn inherited() -> Self {
+        executor::inherited().map_or_else(|| Self::Runtime(Handle::current()), Self::Executor)
+    }
+}
+
+/// Spawns a task that inherits all of the current environment but the executor, or is stopped by this token instead of by what stops that.
 pub(crate) fn spawn_child<F>(
-    pool: &PoolRef,
+    place: &Place,
     future: F,
     stop: Option<StopToken>,
     spawned_at: &'static Location<'static>,
@@ -141,18 +159,17 @@ where
     F::Output: Send + 'static,
 {
     let scope = env::child(stop);
-    if let Some(executor) = executor::inherited() {
-        // The scope inherits it, too.
-        return executor::spawn_placed_on(
-            executor,
-            scope.unwrap_or_else(env::scope).run(future),
-            None,
-            spawned_at,
-        );
-    }
-    match scope {
-        Some(scope) => submit_as_it_is(pool, pool.executor(), scope.run(future), None, spawned_at),
-        None => submit_as_it_is(pool, pool.executor(), future, None, spawned_at),
+    match (place, scope) {
+        (Place::Executor(executor), scope) => {
+            let future = scope.unwrap_or_else(env::scope).executor(Some(executor.clone())).run(future);
+            executor::spawn_placed_on(executor.clone(), future, None, spawned_at)
+        }
+        (Place::Runtime(Handle { pool }), Some(scope)) => {
+            submit_as_it_is(pool, pool.executor(), scope.executor(None).run(future), None, spawned_at)
+        }
+        (Place::Runtime(Handle { pool }), None) => {
+            submit_as_it_is(pool, pool.executor(), future, None, spawned_at)
+        }
     }
 }
 

@@ -175,7 +175,8 @@ impl Scope {
         let values = base.0.as_ref().and_then(|node| node.values.clone());
         let values = self.values.into_iter().fold(values, |outer, value| Some(Value::on(outer, value)));
         let own_stop = stop.clone().filter(|_| is_own_stop);
-        let executor = self.executor.unwrap_or_else(|| base.executor().cloned());
+        // That of whoever runs it, also where an environment was kept elsewhere.
+        let executor = self.executor.unwrap_or_else(|| super::with(|env| env.executor().cloned()));
         Begun { env: Node::wrap(executor, stop, values), own_stop, deadline }
     }
 }

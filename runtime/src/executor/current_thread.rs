@@ -13,8 +13,8 @@ use std::task::{Context, Poll, Wake, Waker};
 use super::AnyExecutor;
 use super::placed::spawn_perhaps_bound;
 use super::queue::{Queue, QueueHandle};
-use crate::env;
 use crate::task::JoinHandle;
+use crate::{env, tree};
 
 /// Runs tasks on the thread that made it, also such as are not `Send`.
 ///
@@ -135,7 +135,8 @@ impl CurrentThread {
         let mut cx = Context::from_waker(&waker);
         loop {
             if root.is_woken.swap(false, Ordering::AcqRel)
-                && let Poll::Ready(output) = future.as_mut().poll(&mut cx)
+                // It is no part of what may be polled around this call.
+                && let Poll::Ready(output) = tree::outside(|| future.as_mut().poll(&mut cx))
             {
                 return output;
             }

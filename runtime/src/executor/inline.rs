@@ -16,7 +16,7 @@ std::thread_local! {
 /// What a thread wakes while it runs such a task already waits for that to be over, on the same thread: a chain of tasks that wake each other
 /// takes no stack. A worker of a runtime that delivers events or fires timers is not interrupted: it runs the task next, as one of its own.
 ///
-/// So the first poll of what is [launched](super::launch()) on it is made before `spawn` returns, and a waker polls. Whoever wakes with a
+/// So the first poll of what is [launched](super::launch()) on it is made before `spawn` returns, except from such a task, and a waker polls. Whoever wakes with a
 /// lock held that the task wants as well waits for itself: that is what inline means.
 ///
 /// # Examples

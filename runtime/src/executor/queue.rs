@@ -124,23 +124,25 @@ impl Queue {
 
     /// Ends: drops every task, on the calling thread.
     ///
-    /// Waits for threads that are about to hand over a task that they have just woken. A task that this very call is part of is dropped when
-    /// it gives way.
+    /// Waits for threads that are about to hand over a task that is bound to this thread. Others may be dropped anywhere: by whoever hands them over,
+    /// or by the executor that they have gone to. A task that this very call is part of is dropped when it gives way.
     pub(super) fn end(&self) {
         self.is_closing.store(true, Ordering::Release);
+        let _running = self.enter();
         context::apart(|| {
             loop {
                 self.drop_queued();
                 let mut busy = 0;
                 task::for_each(self.identity(), |task| {
-                    if task.shut_down() == ToShutdown::Busy && !tree::is_on_stack(task.id()) {
+                    let is_busy = task.shut_down() == ToShutdown::Busy;
+                    if is_busy && task.is_bound() && !tree::is_on_stack(task.id()) {
                         busy += 1;
                     }
                 });
                 if busy == 0 {
                     break;
                 }
-                thread::yield_now();
+                thread::sleep(RETRY);
             }
             self.state.lock().has_ended = true;
             self.drop_queued();
@@ -224,5 +226,8 @@ impl fmt::Debug for QueueHandle {
         f.debug_struct("QueueHandle").field("queued", &self.0.len()).finish_non_exhaustive()
     }
 }
+
+/// How long to wait before looking again at tasks that are about to be handed over.
+const RETRY: Duration = Duration::from_micros(50);
 
 const LONG: Duration = Duration::from_secs(3600);

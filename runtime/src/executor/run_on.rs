@@ -29,7 +29,8 @@ use crate::{context, tree};
 ///
 /// While the task is there, the futures around this one are polled there, too, as part of it: in `join!(a, run_on(executor, b))`, it may be that
 /// `a` is polled on `executor`, when `b` is; and not the other way round. Two that are awaited at once, on two executors, are each polled on its
-/// own; the task moves to whichever is woken. If the future is dropped before it has ended, as by a [`timeout`](crate::time::timeout), what
+/// own; the task moves to whichever is woken. What `a` spawns there, and sockets and timers that it makes there, belong to the runtime of that thread, if
+/// it has one. If the future is dropped before it has ended, as by a [`timeout`](crate::time::timeout), what
 /// follows may run on `executor` until the task waits the next time: then it is back.
 ///
 /// # Outside tasks
@@ -101,7 +102,9 @@ enum Stage<T> {
 
 struct Trip {
     hop: PlainArc<Hop>,
-    /// Where it was begun; `None` if that was on no executor.
+    /// Who polls it.
+    task: Option<Id>,
+    /// Where that one belongs; `None` if that is on no executor.
     origin: Option<AnyExecutor>,
     /// Since when a move has been asked for, in the order of all that are.
     ticket: Option<u64>,
@@ -116,15 +119,18 @@ struct Hop {
     /// Values: whether the future has been woken since it was last polled on its executor. Set by wakers, cleared by whoever polls; publishes what the
     /// wakers did.
     is_woken: AtomicBool,
-    /// Values: whether a hop inside this one wants the task elsewhere: then the future may be polled there, on the way. Set by wakers, cleared by
-    /// whoever polls.
-    is_passed: AtomicBool,
-    /// Wakes whoever polls this.
-    waker: Mutex<Option<Waker>>,
-    /// The hop that this one is inside of, if its waker is what this was first polled with.
+    link: Mutex<Link>,
+}
+
+/// How a hop reaches whoever polls it.
+#[derive(Default)]
+struct Link {
+    /// The hop that it is inside of, if it was polled with that one's waker.
     outer: Option<PlainArc<Hop>>,
-    /// The task that polls it.
-    task: Option<Id>,
+    /// Else the waker that it was polled with.
+    waker: Option<Waker>,
+    /// Where a hop inside this one wants the task: then the future is polled there, too, on the way.
+    passes_to: Option<AnyExecutor>,
 }
 
 std::thread_local! {
@@ -149,47 +155,55 @@ fn inside<R>(hop: &PlainArc<Hop>, f: impl FnOnce() -> R) -> R {
 }
 
 impl Hop {
-    fn new(executor: AnyExecutor, waker: &Waker) -> PlainArc<Self> {
-        let task = tree::current_id();
+    fn new(executor: AnyExecutor) -> PlainArc<Self> {
+        PlainArc::new(Self { executor, is_woken: AtomicBool::new(true), link: Mutex::new(Link::default()) })
+    }
+
+    /// Whoever polls this now is woken from now on. Says whether it is another hop than before.
+    fn register(&self, waker: &Waker) -> bool {
         let outer = CURRENT.try_with(|current| current.borrow().clone()).ok().flatten();
         // With something between them that has wakers of its own, they go through that.
-        let outer =
-            outer.filter(|outer| outer.task == task && Waker::from(PlainArc::clone(outer)).will_wake(waker));
-        PlainArc::new(Self {
-            executor,
-            is_woken: AtomicBool::new(true),
-            is_passed: AtomicBool::new(false),
-            waker: Mutex::new(None),
-            outer,
-            task,
-        })
-    }
-
-    /// Whoever polls this now is woken from now on.
-    fn register(&self, waker: &Waker) {
-        if self.outer.is_some() {
-            // The outermost one is registered, and polls those inside.
-            return;
-        }
-        let former = {
-            let mut own = self.waker.lock();
-            match &*own {
-                Some(own) if own.will_wake(waker) => None,
-                _ => own.replace(waker.clone()),
-            }
+        let outer = outer.filter(|outer| Waker::from(PlainArc::clone(outer)).will_wake(waker));
+        let mut link = self.link.lock();
+        let waker = match (&outer, link.waker.take()) {
+            (Some(_), _) => None,
+            (None, Some(own)) if own.will_wake(waker) => Some(own),
+            (None, _) => Some(waker.clone()),
         };
+        let is_other = outer.as_ref().map(PlainArc::as_ptr) != link.outer.as_ref().map(PlainArc::as_ptr);
+        let former = (std::mem::replace(&mut link.outer, outer), std::mem::replace(&mut link.waker, waker));
+        drop(link);
         drop(former);
+        is_other
     }
 
-    /// What has the task polled, and this in it.
-    fn rouser(&self) -> Option<Waker> {
-        let mut hop = self;
-        while let Some(outer) = &hop.outer {
-            outer.is_passed.store(true, Ordering::Release);
-            hop = outer;
-        }
+    /// What has the task polled, and this in it, on an executor.
+    fn rouser(&self, to: &AnyExecutor) -> Option<Waker> {
+        let mut link = self.link.lock();
+        let mut next = link.outer.clone();
         // One that finds none comes after another that has taken it, and before the poll that was brought about by that.
-        hop.waker.lock().take()
+        let mut waker = link.waker.take();
+        drop(link);
+        while let Some(outer) = next {
+            let mut link = outer.link.lock();
+            let former = link.passes_to.replace(to.clone());
+            next = link.outer.clone();
+            waker = link.waker.take();
+            drop(link);
+            drop(former);
+        }
+        waker
+    }
+
+    /// Where the task is to go for the sake of a hop inside this one.
+    fn passes_to(&self) -> Option<AnyExecutor> {
+        self.link.lock().passes_to.clone()
+    }
+
+    /// Says whether there was one.
+    fn forget_passes(&self) -> bool {
+        let former = self.link.lock().passes_to.take();
+        former.is_some()
     }
 }
 
@@ -200,7 +214,7 @@ impl Wake for Hop {
 
     fn wake_by_ref(self: &PlainArc<Self>) {
         if !self.is_woken.swap(true, Ordering::AcqRel)
-            && let Some(waker) = self.rouser()
+            && let Some(waker) = self.rouser(&self.executor)
         {
             moving::wake_on(waker, &self.executor);
         }
@@ -220,7 +234,7 @@ impl Trip {
             self.asked_in_vain = if is_first { 0 } else { self.asked_in_vain + 1 };
             assert!(self.asked_in_vain < PATIENCE, "{STUCK}");
         }
-        if let Some(waker) = self.hop.rouser() {
+        if let Some(waker) = self.hop.rouser(to) {
             waker.wake();
         }
     }
@@ -243,6 +257,13 @@ impl Trip {
 impl Drop for Trip {
     fn drop(&mut self) {
         moving::forget(self.asker());
+        let outer = self.hop.link.lock().outer.take();
+        if let Some(outer) = outer
+            && outer.forget_passes()
+        {
+            // If it was not for this that the task was to go elsewhere, the other one asks again when it is polled.
+            outer.is_woken.store(true, Ordering::Release);
+        }
     }
 }
 
@@ -267,13 +288,27 @@ where
         let this = self.project();
         let (stage, mut inner) = (this.stage, this.inner);
         if let Stage::Fresh(executor) = stage {
-            let hop = Hop::new(executor.clone(), cx.waker());
+            let hop = Hop::new(executor.clone());
             context::count_hop(hop.executor.is_current());
-            *stage =
-                Stage::Away(Trip { hop, origin: super::current(), ticket: None, asked: 0, asked_in_vain: 0 });
+            *stage = Stage::Away(Trip {
+                hop,
+                task: tree::current_id(),
+                origin: super::current(),
+                ticket: None,
+                asked: 0,
+                asked_in_vain: 0,
+            });
+        }
+        if let Stage::Away(trip) | Stage::Back(trip, _) = stage {
+            // Before any flag is looked at: who sets one later finds the waker.
+            let is_elsewhere = trip.hop.register(cx.waker());
+            if is_elsewhere || trip.task != tree::current_id() {
+                // It has been taken out of where it was, or given to another task.
+                (trip.task, trip.origin) = (tree::current_id(), super::current());
+            }
         }
         if let Stage::Away(trip) = stage {
-            let end = std::task::ready!(poll_away(trip, inner.as_mut(), cx));
+            let end = std::task::ready!(poll_away(trip, inner.as_mut()));
             let Stage::Away(mut trip) = std::mem::replace(stage, Stage::Done) else {
                 unreachable!("it was just that")
             };
@@ -283,7 +318,6 @@ where
         if let Stage::Back(trip, _) = stage {
             let away = trip.origin.clone().filter(|origin| !origin.is_current());
             if let (Some(origin), Some(task)) = (away, moving::current_task()) {
-                trip.hop.register(cx.waker());
                 trip.go(task, &origin);
                 return Poll::Pending;
             }
@@ -302,24 +336,18 @@ where
     }
 }
 
-fn poll_away<F>(
-    trip: &mut Trip,
-    inner: Pin<&mut Option<Inner<F>>>,
-    cx: &mut Context<'_>,
-) -> Poll<End<F::Output>>
+fn poll_away<F>(trip: &mut Trip, inner: Pin<&mut Option<Inner<F>>>) -> Poll<End<F::Output>>
 where
     F: Future + Send,
     F::Output: Send,
 {
-    // Before the flags are looked at: who sets one later finds the waker.
-    trip.hop.register(cx.waker());
     let is_here = trip.hop.executor.is_current();
     let Some(task) = moving::current_task() else {
         return if is_here { poll_here(&trip.hop, inner) } else { poll_there(&trip.hop, inner) };
     };
     if is_here {
         trip.arrive();
-        trip.hop.is_passed.store(false, Ordering::Relaxed);
+        let _ = trip.hop.forget_passes();
         let poll = poll_here(&trip.hop, inner);
         if poll.is_pending() && trip.hop.is_woken.load(Ordering::Acquire) {
             // It asked for another turn, which it has here. Whoever woke it meanwhile has had the task scheduled.
@@ -327,10 +355,16 @@ where
         }
         return poll;
     }
-    if trip.hop.is_passed.swap(false, Ordering::AcqRel)
-        && let Poll::Ready(end) = poll_inner(&trip.hop, inner)
-    {
-        return Poll::Ready(end);
+    let passes_to = trip.hop.passes_to();
+    if passes_to.as_ref().is_some_and(Executor::is_current) {
+        let _ = trip.hop.forget_passes();
+        trip.arrive();
+        if let Poll::Ready(end) = poll_inner(&trip.hop, inner) {
+            return Poll::Ready(end);
+        }
+    } else if let Some(to) = passes_to {
+        trip.go(task, &to);
+        return Poll::Pending;
     }
     if trip.hop.is_woken.load(Ordering::Acquire) {
         let to = trip.hop.executor.clone();

@@ -10,7 +10,7 @@ use pin_project_lite::pin_project;
 
 use super::JoinHandle;
 use super::group::{Group, Member};
-use crate::handle::{self, Handle};
+use crate::handle::{self, Handle, Place};
 use crate::leaf::Wait;
 use crate::primitive::sync::Arc;
 use crate::stop::{StopSource, StopToken};
@@ -88,7 +88,7 @@ impl CountingScope {
         F: Future + Send + 'static,
         F::Output: Send + 'static,
     {
-        self.spawn_on(future, &Handle::current())
+        self.spawn_at(future, &Place::inherited(), Location::caller())
     }
 
     /// The same on another runtime.
@@ -98,9 +98,22 @@ impl CountingScope {
         F: Future + Send + 'static,
         F::Output: Send + 'static,
     {
+        self.spawn_at(future, &Place::Runtime(handle.clone()), Location::caller())
+    }
+
+    fn spawn_at<F>(
+        &self,
+        future: F,
+        place: &Place,
+        caller: &'static Location<'static>,
+    ) -> Option<JoinHandle<F::Output>>
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
         let member = Group::join(&self.group)?;
         let future = Counted { future, member };
-        Some(handle::spawn_child(&handle.pool, future, Some(self.stop.token()), Location::caller()))
+        Some(handle::spawn_child(place, future, Some(self.stop.token()), caller))
     }
 
     /// Lets no further task in.

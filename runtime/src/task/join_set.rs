@@ -12,7 +12,7 @@ use pin_project_lite::pin_project;
 
 use super::{AbortHandle, Id, JoinError, JoinHandle};
 use crate::containment::contain_panic;
-use crate::handle::{self, Handle};
+use crate::handle::{self, Handle, Place};
 use crate::leaf::Wait;
 use crate::primitive::sync::{Arc, Mutex};
 use crate::stop::StopToken;
@@ -314,7 +314,7 @@ impl<T: Send + 'static> JoinSet<T> {
     where
         F: Future<Output = T> + Send + 'static,
     {
-        self.spawn_on(future, &Handle::current())
+        self.spawn_with(future, None, &Place::inherited(), Location::caller())
     }
 
     /// Spawns a task of the set on another runtime; see [`Handle::spawn`].
@@ -323,7 +323,7 @@ impl<T: Send + 'static> JoinSet<T> {
     where
         F: Future<Output = T> + Send + 'static,
     {
-        self.spawn_with(future, None, handle, Location::caller())
+        self.spawn_with(future, None, &Place::Runtime(handle.clone()), Location::caller())
     }
 
     /// Spawns a task that this token stops; without one, what stops whoever spawns it.
@@ -331,7 +331,7 @@ impl<T: Send + 'static> JoinSet<T> {
         &mut self,
         future: F,
         stop: Option<StopToken>,
-        handle: &Handle,
+        target: &Place,
         caller: &'static Location<'static>,
     ) -> AbortHandle
     where
@@ -342,7 +342,7 @@ impl<T: Send + 'static> JoinSet<T> {
             self.tasks.len() - 1
         });
         let member = Member { future, says_so: SaysSo::new(&self.ended, place) };
-        let task = handle::spawn_child(&handle.pool, member, stop, caller);
+        let task = handle::spawn_child(target, member, stop, caller);
         let abort = task.abort_handle();
         self.tasks[place] = Some(task);
         self.len += 1;

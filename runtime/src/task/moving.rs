@@ -115,12 +115,20 @@ pub(super) fn resubmit(task: RawTask) {
 #[cold]
 #[inline(never)]
 fn resubmit_elsewhere(task: RawTask) {
-    let asks = take(task.id()).unwrap_or_default();
-    let first = asks.iter().min_by_key(|ask| ask.ticket).map(|ask| ask.to.clone());
-    match first {
-        Some(to) => post(task, &to, to.is_current()),
-        None => task.submit_from_anywhere(Reason::Yielded),
-    }
+    let Some(asks) = take(task.id()) else { return task.submit_from_anywhere(Reason::Yielded) };
+    // SAFETY: the task is scheduled, and this is the only runnable.
+    let runnable = unsafe { Runnable::from_raw(task.as_ptr().cast()) };
+    // The executors' own code may panic; the runnable is dropped then.
+    contain_panic(|| {
+        let first =
+            asks.iter().min_by_key(|ask| ask.ticket).expect("the last one who takes back leaves nothing");
+        if first.to.is_current() {
+            first.to.defer(runnable)
+        } else {
+            first.to.post(runnable)
+        }
+        drop(asks);
+    });
 }
 
 /// Wakes whom the waker names; if that is a task that has nothing to do yet, it runs next on this executor.
@@ -139,15 +147,12 @@ pub(crate) fn wake_on(waker: Waker, executor: &AnyExecutor) {
     mem::forget(waker);
     match task.state().transition_to_scheduled_by_value() {
         ToScheduled::Nothing => {}
-        ToScheduled::Submit => post(task, executor, false),
+        ToScheduled::Submit => {
+            // SAFETY: the task is scheduled, and this is the only runnable.
+            let runnable = unsafe { Runnable::from_raw(task.as_ptr().cast()) };
+            // As above.
+            contain_panic(|| executor.post(runnable));
+        }
         ToScheduled::Free => task.free(),
     }
-}
-
-/// Gives a task to an executor that is not its own; `is_there` if it has just run there. The caller has just made the transition that calls for it.
-fn post(task: RawTask, executor: &AnyExecutor, is_there: bool) {
-    // SAFETY: the task is scheduled, and this is the only runnable.
-    let runnable = unsafe { Runnable::from_raw(task.as_ptr().cast()) };
-    // The executor's own code may panic; the runnable is dropped then.
-    contain_panic(|| if is_there { executor.defer(runnable) } else { executor.post(runnable) });
 }

@@ -73,7 +73,7 @@ impl RawTask {
     }
 
     /// Whether it may be polled on one thread only.
-    pub(super) fn is_bound(self) -> bool {
+    pub(crate) fn is_bound(self) -> bool {
         self.vtable().is_bound
     }
 

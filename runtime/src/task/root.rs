@@ -136,7 +136,9 @@ unsafe fn executor(data: NonNull<()>) -> Option<NonNull<()>> {
 
 unsafe fn is_movable(data: NonNull<()>) -> bool {
     // SAFETY: called through a root.
-    !unsafe { task(data) }.is_bound()
+    let task = unsafe { task(data) };
+    // A call that blocks has its thread.
+    !task.is_bound() && (task.is_placed() || task.executor().hands_over())
 }
 
 unsafe fn claim(data: NonNull<()>) -> Option<Transfer> {

@@ -14,7 +14,7 @@ use super::AbortHandle;
 use super::group::{Group, Member};
 use crate::containment::discard_payload;
 use crate::env::{self, Env};
-use crate::handle::{self, Handle};
+use crate::handle::{self, Handle, Place};
 use crate::leaf::Wait;
 use crate::primitive::sync::{Arc, Mutex};
 use crate::stop::{self, Outcome, StopSource, StopToken};
@@ -207,7 +207,7 @@ impl<E: Send + 'static> Scope<E> {
     where
         F: Future<Output = Result<(), E>> + Send + 'static,
     {
-        self.spawn_on(future, &Handle::current())
+        self.spawn_at(future, &Place::inherited(), Location::caller())
     }
 
     /// The same on another runtime.
@@ -216,12 +216,18 @@ impl<E: Send + 'static> Scope<E> {
     where
         F: Future<Output = Result<(), E>> + Send + 'static,
     {
+        self.spawn_at(future, &Place::Runtime(handle.clone()), Location::caller())
+    }
+
+    fn spawn_at<F>(&self, future: F, place: &Place, caller: &'static Location<'static>) -> Option<AbortHandle>
+    where
+        F: Future<Output = Result<(), E>> + Send + 'static,
+    {
         let shared = &self.0;
         let task = Shared::begin(shared)?;
         let number = task.number;
         let future = Spawned { attempt: Attempt { future: Some(future) }, task };
-        let spawned =
-            handle::spawn_child(&handle.pool, future, Some(shared.stop.token()), Location::caller());
+        let spawned = handle::spawn_child(place, future, Some(shared.stop.token()), caller);
         let abort = spawned.abort_handle();
         if shared.has_begun(number, &abort) {
             abort.abort();
