@@ -40,8 +40,11 @@ tests+=(
 # Environments, stopping, and what stands on them.
 tests+=(
     algorithm_bulk algorithm_when_all algorithm_when_any environment_is_inherited join_sets scopes_wait_for_their_tasks
-    stopped_ends_its_frame stops_end_what_waits stops_hit_only_what_waits executors_run_what_they_are_given run_on_goes_and_comes_back
-    executor_lanes
+    stopped_ends_its_frame stops_end_what_waits stops_hit_only_what_waits
+)
+# Executors.
+tests+=(
+    executors_run_what_they_are_given executor_lanes run_on_goes_and_comes_back run_on_meets_hostile_executors
 )
 # For the same reason: it measures the stack; it compares what is polled in one go, which is as much as there is stack
 # for; it moves megabytes over the stack, in more copies than fit.
