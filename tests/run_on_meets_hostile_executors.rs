@@ -20,12 +20,6 @@ impl Drop for DroppedOn {
     }
 }
 
-impl Drop for DroppedOn {
-    fn drop(&mut self) {
-        self.1.lock().unwrap().push(self.0.is_current());
-    }
-}
-
 /// What a panic said.
 fn panic_text(payload: Box<dyn std::any::Any + Send>) -> String {
     match payload.downcast::<String>() {
