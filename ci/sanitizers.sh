@@ -44,7 +44,8 @@ tests+=(
 )
 # Executors.
 tests+=(
-    executors_run_what_they_are_given executor_lanes run_on_goes_and_comes_back run_on_meets_hostile_executors
+    blocking_scope_lends executors_run_what_they_are_given executor_lanes run_on_goes_and_comes_back
+    run_on_meets_hostile_executors
 )
 # For the same reason: it measures the stack; it compares what is polled in one go, which is as much as there is stack
 # for; it moves megabytes over the stack, in more copies than fit.

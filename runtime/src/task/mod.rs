@@ -3,6 +3,8 @@
 
 mod abort;
 mod annex;
+#[cfg(not(tress_loom))]
+mod blocking_scope;
 mod builder;
 mod cell;
 mod counting_scope;
@@ -37,6 +39,8 @@ use std::future::Future;
 use std::ptr::NonNull;
 
 pub use self::abort::AbortHandle;
+#[cfg(not(tress_loom))]
+pub use self::blocking_scope::{BlockingScope, ScopedJoinHandle};
 pub use self::builder::Builder;
 pub use self::counting_scope::CountingScope;
 pub use self::error::JoinError;
