@@ -137,6 +137,42 @@ fn panics_are_told_once() {
 }
 
 #[test]
+fn a_scope_in_a_destructor_of_an_unwinding_thread_tells_of_no_panic() {
+    let _watchdog = watchdog();
+    without_panic_messages(|| {
+        struct Scopes<'a>(&'a tress::Handle, &'a AtomicUsize);
+        impl Drop for Scopes<'_> {
+            fn drop(&mut self) {
+                let Self(handle, count) = self;
+                // This thread polls as well.
+                handle.scope(|scope| {
+                    for _ in 0..20 {
+                        drop(scope.spawn(async {
+                            yield_now().await;
+                            count.fetch_add(1, Ordering::SeqCst);
+                        }));
+                    }
+                });
+            }
+        }
+        let runtime = runtime(1);
+        let count = AtomicUsize::new(0);
+        let panic = catch_unwind(AssertUnwindSafe(|| {
+            let _scopes = Scopes(runtime.handle(), &count);
+            panic!("expected: the first one");
+        }));
+        // A second panic in there would have ended the process.
+        assert_eq!(text(panic.unwrap_err()), "expected: the first one");
+        assert_eq!(count.load(Ordering::SeqCst), 20);
+        // Of a leaked handle, too.
+        let panic = catch_unwind(AssertUnwindSafe(|| {
+            runtime.handle().scope(|scope| std::mem::forget(scope.spawn(async { panic!("expected") })));
+        }));
+        assert_eq!(text(panic.unwrap_err()), "a task of the scope has panicked");
+    });
+}
+
+#[test]
 fn where_it_may_not_block() {
     let _watchdog = watchdog();
     without_panic_messages(|| {

@@ -111,6 +111,8 @@ struct Trip {
     /// How often it has been asked for since then; and how often in one and the same run.
     asked: u32,
     asked_in_vain: u32,
+    /// Whether a hop inside this one had its way last.
+    has_passed: bool,
 }
 
 /// What wakers of the future refer to.
@@ -129,8 +131,16 @@ struct Link {
     outer: Option<PlainArc<Hop>>,
     /// Else the waker that it was polled with.
     waker: Option<Waker>,
-    /// Where a hop inside this one wants the task: then the future is polled there, too, on the way.
-    passes_to: Option<AnyExecutor>,
+    /// Where hops inside this one, at any depth, want the task: there the future is polled, too, on the way. The oldest first.
+    passes: Vec<Pass>,
+}
+
+/// A wish of a hop that is inside another one.
+#[derive(Clone)]
+struct Pass {
+    /// Whose: an address.
+    asker: usize,
+    to: PlainArc<AnyExecutor>,
 }
 
 std::thread_local! {
@@ -160,50 +170,94 @@ impl Hop {
     }
 
     /// Whoever polls this now is woken from now on. Says whether it is another hop than before.
-    fn register(&self, waker: &Waker) -> bool {
+    fn register(self: &PlainArc<Self>, waker: &Waker) -> bool {
         let outer = CURRENT.try_with(|current| current.borrow().clone()).ok().flatten();
         // With something between them that has wakers of its own, they go through that.
         let outer = outer.filter(|outer| Waker::from(PlainArc::clone(outer)).will_wake(waker));
-        let mut link = self.link.lock();
-        let waker = match (&outer, link.waker.take()) {
-            (Some(_), _) => None,
-            (None, Some(own)) if own.will_wake(waker) => Some(own),
-            (None, _) => Some(waker.clone()),
+        let is_same = {
+            let link = self.link.lock();
+            let is_same_outer =
+                outer.as_ref().map(PlainArc::as_ptr) == link.outer.as_ref().map(PlainArc::as_ptr);
+            let needs_none = outer.is_some() || link.waker.as_ref().is_some_and(|own| own.will_wake(waker));
+            if is_same_outer && needs_none {
+                return false;
+            }
+            is_same_outer
         };
-        let is_other = outer.as_ref().map(PlainArc::as_ptr) != link.outer.as_ref().map(PlainArc::as_ptr);
-        let former = (std::mem::replace(&mut link.outer, outer), std::mem::replace(&mut link.waker, waker));
-        drop(link);
-        drop(former);
-        is_other
+        // What is foreign is cloned and dropped without the lock.
+        let waker = if outer.is_none() { Some(waker.clone()) } else { None };
+        let former = {
+            let mut link = self.link.lock();
+            (std::mem::replace(&mut link.outer, outer), std::mem::replace(&mut link.waker, waker))
+        };
+        if !is_same {
+            withdraw(former.0, self.address());
+        }
+        !is_same
     }
 
     /// What has the task polled, and this in it, on an executor.
-    fn rouser(&self, to: &AnyExecutor) -> Option<Waker> {
-        let mut link = self.link.lock();
-        let mut next = link.outer.clone();
-        // One that finds none comes after another that has taken it, and before the poll that was brought about by that.
-        let mut waker = link.waker.take();
-        drop(link);
-        while let Some(outer) = next {
-            let mut link = outer.link.lock();
-            let former = link.passes_to.replace(to.clone());
-            next = link.outer.clone();
-            waker = link.waker.take();
-            drop(link);
-            drop(former);
+    fn rouser(self: &PlainArc<Self>, to: &AnyExecutor) -> Option<Waker> {
+        let (mut next, mut waker) = {
+            let mut link = self.link.lock();
+            // One that finds none comes after another that has taken it, and before the poll that was brought about by that.
+            (link.outer.clone(), link.waker.take())
+        };
+        if next.is_some() {
+            let pass = Pass { asker: self.address(), to: PlainArc::new(to.clone()) };
+            while let Some(outer) = next {
+                let mut link = outer.link.lock();
+                let place = link.passes.iter_mut().find(|other| other.asker == pass.asker);
+                let former = match place {
+                    Some(place) => Some(std::mem::replace(place, pass.clone())),
+                    None => {
+                        link.passes.push(pass.clone());
+                        None
+                    }
+                };
+                next = link.outer.clone();
+                waker = link.waker.take();
+                drop(link);
+                drop(former);
+            }
         }
         waker
     }
 
-    /// Where the task is to go for the sake of a hop inside this one.
-    fn passes_to(&self) -> Option<AnyExecutor> {
-        self.link.lock().passes_to.clone()
+    /// Where the task is to go for the sake of hops inside this one.
+    fn passes(&self) -> Vec<Pass> {
+        self.link.lock().passes.clone()
     }
 
-    /// Says whether there was one.
-    fn forget_passes(&self) -> bool {
-        let former = self.link.lock().passes_to.take();
-        former.is_some()
+    /// Takes out those that are to go where the task is. Says whether there were any.
+    fn arrive_for_others(&self) -> bool {
+        let arrived: Vec<Pass> = self.passes().into_iter().filter(|pass| pass.to.is_current()).collect();
+        for pass in &arrived {
+            self.withdraw_here(pass.asker);
+        }
+        !arrived.is_empty()
+    }
+
+    fn withdraw_here(&self, asker: usize) -> Option<PlainArc<Self>> {
+        let mut link = self.link.lock();
+        let place = link.passes.iter().position(|pass| pass.asker == asker);
+        let pass = place.map(|place| link.passes.remove(place));
+        let outer = link.outer.clone();
+        drop(link);
+        drop(pass);
+        outer
+    }
+
+    fn address(self: &PlainArc<Self>) -> usize {
+        PlainArc::as_ptr(self).addr()
+    }
+}
+
+/// Takes back the wish of a hop that has been inside of these.
+fn withdraw(outer: Option<PlainArc<Hop>>, asker: usize) {
+    let mut next = outer;
+    while let Some(outer) = next {
+        next = outer.withdraw_here(asker);
     }
 }
 
@@ -250,20 +304,20 @@ impl Trip {
     }
 
     fn asker(&self) -> usize {
-        PlainArc::as_ptr(&self.hop).addr()
+        self.hop.address()
     }
 }
 
 impl Drop for Trip {
     fn drop(&mut self) {
         moving::forget(self.asker());
-        let outer = self.hop.link.lock().outer.take();
-        if let Some(outer) = outer
-            && outer.forget_passes()
-        {
-            // If it was not for this that the task was to go elsewhere, the other one asks again when it is polled.
-            outer.is_woken.store(true, Ordering::Release);
-        }
+        let (outer, waker) = {
+            let mut link = self.hop.link.lock();
+            (link.outer.take(), link.waker.take())
+        };
+        // Whoever keeps a waker of the future wakes nobody from now on.
+        drop(waker);
+        withdraw(outer, self.asker());
     }
 }
 
@@ -297,6 +351,7 @@ where
                 ticket: None,
                 asked: 0,
                 asked_in_vain: 0,
+                has_passed: false,
             });
         }
         if let Stage::Away(trip) | Stage::Back(trip, _) = stage {
@@ -347,7 +402,8 @@ where
     };
     if is_here {
         trip.arrive();
-        let _ = trip.hop.forget_passes();
+        trip.has_passed = false;
+        trip.hop.arrive_for_others();
         let poll = poll_here(&trip.hop, inner);
         if poll.is_pending() && trip.hop.is_woken.load(Ordering::Acquire) {
             // It asked for another turn, which it has here. Whoever woke it meanwhile has had the task scheduled.
@@ -355,16 +411,21 @@ where
         }
         return poll;
     }
-    let passes_to = trip.hop.passes_to();
-    if passes_to.as_ref().is_some_and(Executor::is_current) {
-        let _ = trip.hop.forget_passes();
+    if trip.hop.arrive_for_others() {
         trip.arrive();
+        trip.has_passed = true;
         if let Poll::Ready(end) = poll_inner(&trip.hop, inner) {
             return Poll::Ready(end);
         }
-    } else if let Some(to) = passes_to {
-        trip.go(task, &to);
-        return Poll::Pending;
+        // Those inside that are to go elsewhere have been polled, and have said so.
+    } else {
+        let is_woken = trip.hop.is_woken.load(Ordering::Acquire);
+        if let Some(pass) = trip.hop.passes().into_iter().next()
+            && !(is_woken && trip.has_passed)
+        {
+            trip.go(task, &pass.to);
+            return Poll::Pending;
+        }
     }
     if trip.hop.is_woken.load(Ordering::Acquire) {
         let to = trip.hop.executor.clone();
@@ -386,7 +447,12 @@ where
     F: Future + Send,
     F::Output: Send,
 {
-    if !hop.is_woken.swap(false, Ordering::AcqRel) {
+    let passes = hop.passes();
+    for pass in &passes {
+        // Those inside are polled with this, wherever they want to be.
+        hop.withdraw_here(pass.asker);
+    }
+    if !hop.is_woken.swap(false, Ordering::AcqRel) && passes.is_empty() {
         return Poll::Pending;
     }
     let env: Env = env::current();

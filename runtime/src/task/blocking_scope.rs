@@ -42,8 +42,8 @@ struct Shared {
     /// Values: tasks whose futures, and outputs that nobody took, have not been dropped. Written by whoever spawns or drops; its last release publishes what
     /// the tasks did.
     running: AtomicUsize,
-    /// Values: whether a task has panicked and nobody was told.
-    has_panicked: AtomicBool,
+    /// Values: tasks that have panicked and whose joiner was not told. Written by the tasks and by those who join them.
+    untold_panics: AtomicUsize,
     /// Wakes the thread that waits.
     waker: Mutex<Option<Waker>>,
 }
@@ -52,7 +52,7 @@ struct Shared {
 struct Packet<T> {
     output: Mutex<Option<T>>,
     /// Values: whether the task has panicked and its joiner was not told.
-    has_panicked: AtomicBool,
+    is_untold: AtomicBool,
     shared: PlainArc<Shared>,
 }
 
@@ -70,10 +70,18 @@ impl Drop for Running {
     }
 }
 
-impl<T> Drop for Packet<T> {
-    fn drop(&mut self) {
-        if self.has_panicked.load(Ordering::Acquire) {
-            self.shared.has_panicked.store(true, Ordering::Release);
+impl<T> Packet<T> {
+    /// The task has panicked.
+    fn note_panic(&self) {
+        if !self.is_untold.swap(true, Ordering::AcqRel) {
+            self.shared.untold_panics.fetch_add(1, Ordering::AcqRel);
+        }
+    }
+
+    /// The joiner is told how the task has ended.
+    fn tell(&self) {
+        if self.is_untold.swap(false, Ordering::AcqRel) {
+            self.shared.untold_panics.fetch_sub(1, Ordering::AcqRel);
         }
     }
 }
@@ -92,25 +100,26 @@ impl<F: Future> Future for Scoped<F> {
     type Output = ();
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        /// Notes a panic that passes.
-        struct Note<'a>(&'a AtomicBool);
-
-        impl Drop for Note<'_> {
-            fn drop(&mut self) {
-                if thread::panicking() {
-                    self.0.store(true, Ordering::Release);
-                }
+        let mut this = self.project();
+        let future = this.future.as_mut().as_pin_mut().expect("a task is polled until it is ready");
+        let polled = catch_unwind(AssertUnwindSafe(|| future.poll(cx)));
+        let ended = match polled {
+            Ok(Poll::Pending) => return Poll::Pending,
+            Ok(Poll::Ready(output)) => {
+                catch_unwind(AssertUnwindSafe(|| this.future.set(None))).map(|()| output)
+            }
+            Err(payload) => Err(payload),
+        };
+        match ended {
+            Ok(output) => {
+                *this.packet.output.lock() = Some(output);
+                Poll::Ready(())
+            }
+            Err(payload) => {
+                this.packet.note_panic();
+                resume_unwind(payload)
             }
         }
-
-        let mut this = self.project();
-        let note = Note(&this.packet.has_panicked);
-        let future = this.future.as_mut().as_pin_mut().expect("a task is polled until it is ready");
-        let Poll::Ready(output) = future.poll(cx) else { return Poll::Pending };
-        this.future.set(None);
-        let former = this.packet.output.lock().replace(output);
-        drop((former, note));
-        Poll::Ready(())
     }
 }
 
@@ -122,7 +131,8 @@ impl Handle {
     ///
     /// # Panics
     ///
-    /// If `f` does, once the tasks have ended; if a task has, and nobody has joined it; and from inside a runtime, as [`block_on`](Self::block_on).
+    /// If `f` does, once the tasks have ended; if a future that was spawned has, and nobody has joined its task (a panic of what a task drops when it is
+    /// aborted, or of an output that nobody took, ends there); and from inside a runtime, as [`block_on`](Self::block_on).
     ///
     /// # Examples
     ///
@@ -168,7 +178,7 @@ impl Handle {
         context::assert_outside("scope");
         let shared = PlainArc::new(Shared {
             running: AtomicUsize::new(0),
-            has_panicked: AtomicBool::new(false),
+            untold_panics: AtomicUsize::new(0),
             waker: Mutex::new(None),
         });
         let scope = BlockingScope {
@@ -182,7 +192,7 @@ impl Handle {
         drop(wait);
         match result {
             Err(payload) => resume_unwind(payload),
-            Ok(_) if shared.has_panicked.load(Ordering::Acquire) => {
+            Ok(_) if shared.untold_panics.load(Ordering::Acquire) > 0 => {
                 panic!("a task of the scope has panicked")
             }
             Ok(result) => result,
@@ -205,7 +215,7 @@ impl<'scope> BlockingScope<'scope, '_> {
         let running = Running(PlainArc::clone(&self.shared));
         let packet = PlainArc::new(Packet {
             output: Mutex::new(None),
-            has_panicked: AtomicBool::new(false),
+            is_untold: AtomicBool::new(false),
             shared: PlainArc::clone(&self.shared),
         });
         let scoped = Scoped { future: Some(future), packet: PlainArc::clone(&packet), running };
@@ -248,7 +258,7 @@ impl<T> Future for ScopedJoinHandle<'_, T> {
             }
             Err(error) => {
                 // The joiner is told.
-                self.packet.has_panicked.store(false, Ordering::Release);
+                self.packet.tell();
                 Err(error)
             }
         })

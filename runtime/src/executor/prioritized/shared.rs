@@ -88,8 +88,9 @@ struct Current {
     /// The address of its set of lanes; null if there is none.
     shared: *const (),
     lane: usize,
-    /// Whether the item may queue one more for its own pump to find.
-    may_defer: bool,
+    /// The address of the item, which may come back once for its own pump to find: by then its poll is over, so the pump is about to look. Null if it
+    /// has. Compared only.
+    item: *const (),
     /// Whether a run loop of the same pool was suspended further up on the stack when it began.
     is_nested: bool,
 }
@@ -99,7 +100,7 @@ thread_local! {
 }
 
 impl Current {
-    const NONE: Self = Self { shared: ptr::null(), lane: 0, may_defer: false, is_nested: false };
+    const NONE: Self = Self { shared: ptr::null(), lane: 0, item: ptr::null(), is_nested: false };
 }
 
 impl<G: Ground> Shared<G> {
@@ -129,10 +130,11 @@ impl<G: Ground> Shared<G> {
 
     /// Queues a runnable whose turn has ended.
     pub(super) fn defer(this: &Arc<Self>, lane: usize, runnable: Runnable) {
+        let item = runnable.header().as_ptr().cast_const().cast();
         this.lanes[lane].push(runnable);
         match this.current() {
-            Some(current) if current.may_defer && !current.is_nested => {
-                CURRENT.with(|cell| cell.set(Current { may_defer: false, ..current }));
+            Some(current) if ptr::eq(current.item, item) && !current.is_nested => {
+                CURRENT.with(|cell| cell.set(Current { item: ptr::null(), ..current }));
                 this.gate.transition_to_deferred();
             }
             _ => Self::serve(this, Place::Behind),
@@ -228,7 +230,8 @@ impl<G: Ground> Shared<G> {
 
         let (lane, runnable) = self.take();
         let shared = ptr::from_ref(self).cast();
-        let current = Current { shared, lane, may_defer: true, is_nested: self.ground.is_suspended() };
+        let item = runnable.header().as_ptr().cast_const().cast();
+        let current = Current { shared, lane, item, is_nested: self.ground.is_suspended() };
         let _restore = Restore(CURRENT.with(|cell| cell.replace(current)));
         runnable.run();
     }
