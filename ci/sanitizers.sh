@@ -42,16 +42,15 @@ tests+=(
     algorithm_bulk algorithm_when_all algorithm_when_any environment_is_inherited join_sets scopes_wait_for_their_tasks
     stopped_ends_its_frame stops_end_what_waits stops_hit_only_what_waits
 )
-# Executors.
+# Executors. Not blocking_scope_lends: it leaks handles on purpose, and what is reported of it without an instrumented standard library has not been
+# told from what that library's fences hide.
 tests+=(
-    blocking_scope_lends executors_run_what_they_are_given executor_lanes run_on_goes_and_comes_back
+    executors_run_what_they_are_given executor_lanes run_on_goes_and_comes_back
     run_on_meets_hostile_executors run_on_side_by_side
 )
 # For the same reason: it measures the stack; it compares what is polled in one go, which is as much as there is stack
 # for; it moves megabytes over the stack, in more copies than fit.
 skipped=(and_the_stack_stays_flat step_by_step of_a_megabyte)
-# These leak handles, to see that nothing relies on them.
-skipped+=(it_waits_for_what_was_left_and_for_what_that_spawns a_scope_in_a_destructor_of_an_unwinding_thread_tells_of_no_panic)
 
 selected=()
 for test in "${tests[@]}"; do
