@@ -42,12 +42,11 @@ tests+=(
     algorithm_bulk algorithm_when_all algorithm_when_any environment_is_inherited join_sets scopes_wait_for_their_tasks
     stopped_ends_its_frame stops_end_what_waits stops_hit_only_what_waits
 )
-# Executors. Under the address sanitizer alone: without an instrumented standard library, the other one reports what condition variables order
-# (rendezvous, queues), and each report has yet to be told from a race.
-address_only=()
-for test in executors_run_what_they_are_given executor_lanes run_on_goes_and_comes_back run_on_meets_hostile_executors run_on_side_by_side; do
-    address_only+=(--test "$test")
-done
+# Executors, and tasks that borrow.
+tests+=(
+    blocking_scope_lends executors_run_what_they_are_given executor_lanes run_on_goes_and_comes_back
+    run_on_meets_hostile_executors run_on_side_by_side
+)
 # For the same reason: it measures the stack; it compares what is polled in one go, which is as much as there is stack
 # for; it moves megabytes over the stack, in more copies than fit.
 skipped=(and_the_stack_stays_flat step_by_step of_a_megabyte)
@@ -76,7 +75,7 @@ for sanitizer in "${@:-address thread}"; do
             address)
                 # Each frame is an allocation of its own (see the README of `frame`), so that each is watched.
                 ASAN_OPTIONS=detect_leaks=1:detect_stack_use_after_return=1 \
-                    run address 900 "--cfg tress_sanitize" "${address_only[@]}"
+                    run address 900 "--cfg tress_sanitize"
                 ;;
             thread)
                 # With a standard library that is instrumented too, its locks, channels and reference counts are

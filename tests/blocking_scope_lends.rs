@@ -3,6 +3,7 @@
 mod support;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
@@ -18,6 +19,12 @@ impl Drop for Guard<'_> {
         std::thread::sleep(Duration::from_micros(200));
         self.0.fetch_add(1, Ordering::SeqCst);
     }
+}
+
+/// Leaks a value; a sanitizer finds it where it is named.
+fn leak<T>(value: T) {
+    static LEAKED: Mutex<Vec<usize>> = Mutex::new(Vec::new());
+    LEAKED.lock().unwrap().push(Box::into_raw(Box::new(value)).expose_provenance());
 }
 
 fn text(payload: Box<dyn std::any::Any + Send>) -> String {
@@ -65,7 +72,7 @@ fn it_waits_for_what_was_left_and_for_what_that_spawns() {
             drop(scope.spawn(async {
                 sleep(Duration::from_millis(2)).await;
                 let guard = Guard(&count);
-                std::mem::forget(scope.spawn(async move {
+                leak(scope.spawn(async move {
                     sleep(Duration::from_millis(2)).await;
                     drop(guard);
                 }));
@@ -166,7 +173,7 @@ fn a_scope_in_a_destructor_of_an_unwinding_thread_tells_of_no_panic() {
         assert_eq!(count.load(Ordering::SeqCst), 20);
         // Of a leaked handle, too.
         let panic = catch_unwind(AssertUnwindSafe(|| {
-            runtime.handle().scope(|scope| std::mem::forget(scope.spawn(async { panic!("expected") })));
+            runtime.handle().scope(|scope| leak(scope.spawn(async { panic!("expected") })));
         }));
         assert_eq!(text(panic.unwrap_err()), "a task of the scope has panicked");
     });

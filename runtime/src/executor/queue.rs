@@ -118,7 +118,7 @@ impl Queue {
     pub(super) fn wait(&self) {
         let mut state = self.state.lock();
         while state.runnables.is_empty() && !std::mem::take(&mut state.is_roused) {
-            state = self.posted.wait_timeout(state, LONG);
+            state = self.posted.wait_timeout(&self.state, state, LONG);
         }
     }
 

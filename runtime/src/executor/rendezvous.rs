@@ -60,7 +60,7 @@ pub(super) fn call_on(executor: ExecutorRef<'_>, f: &mut (dyn FnMut() + Send)) -
         contain_panic(|| executor.post(runnable));
         let mut state = job.state.lock();
         while *state == State::Posted {
-            state = job.is_over.wait(state);
+            state = job.is_over.wait(&job.state, state);
         }
         *state == State::Called
     })

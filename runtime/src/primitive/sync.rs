@@ -113,15 +113,23 @@ impl<T> Mutex<T> {
 pub(crate) struct Condvar(imp::Condvar);
 
 impl Condvar {
-    /// Waits for a notification; the caller re-checks its condition.
-    pub(crate) fn wait<'a, T>(&self, guard: MutexGuard<'a, T>) -> MutexGuard<'a, T> {
+    /// Waits for a notification, with a guard of this lock; the caller re-checks its condition.
+    #[cfg(not(tress_sanitize))]
+    pub(crate) fn wait<'a, T>(&self, _mutex: &'a Mutex<T>, guard: MutexGuard<'a, T>) -> MutexGuard<'a, T> {
         self.0.wait(guard).unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 
+    /// Lets go of the lock for a moment: a sanitizer does not see that in a standard library that is not instrumented.
+    #[cfg(tress_sanitize)]
+    pub(crate) fn wait<'a, T>(&self, mutex: &'a Mutex<T>, guard: MutexGuard<'a, T>) -> MutexGuard<'a, T> {
+        self.wait_timeout(mutex, guard, MOMENT)
+    }
+
     /// Waits for a notification or until the time has passed.
-    #[cfg(not(tress_loom))]
+    #[cfg(not(any(tress_loom, tress_sanitize)))]
     pub(crate) fn wait_timeout<'a, T>(
         &self,
+        _mutex: &'a Mutex<T>,
         guard: MutexGuard<'a, T>,
         timeout: std::time::Duration,
     ) -> MutexGuard<'a, T> {
@@ -131,10 +139,25 @@ impl Condvar {
         }
     }
 
+    /// As [`wait`](Self::wait).
+    #[cfg(tress_sanitize)]
+    #[expect(clippy::unused_self, reason = "nobody waits in it")]
+    pub(crate) fn wait_timeout<'a, T>(
+        &self,
+        mutex: &'a Mutex<T>,
+        guard: MutexGuard<'a, T>,
+        timeout: std::time::Duration,
+    ) -> MutexGuard<'a, T> {
+        drop(guard);
+        std::thread::sleep(timeout.min(MOMENT));
+        mutex.lock()
+    }
+
     /// In a model the time has always passed.
     #[cfg(tress_loom)]
     pub(crate) fn wait_timeout<'a, T>(
         &self,
+        _mutex: &'a Mutex<T>,
         guard: MutexGuard<'a, T>,
         _timeout: std::time::Duration,
     ) -> MutexGuard<'a, T> {
@@ -151,3 +174,7 @@ impl Condvar {
         self.0.notify_all();
     }
 }
+
+/// How long a thread sleeps under a sanitizer before it looks again.
+#[cfg(tress_sanitize)]
+const MOMENT: std::time::Duration = std::time::Duration::from_micros(100);

@@ -99,7 +99,7 @@ impl Driver<'_> {
     fn take(&self, events: &mut Events, looks: bool) {
         let mut pending = self.reactor.pending.lock();
         while !looks && pending.events.is_empty() && !pending.unparked {
-            pending = self.reactor.arrived.wait(pending);
+            pending = self.reactor.arrived.wait(&self.reactor.pending, pending);
         }
         events.0 = std::mem::take(&mut pending);
         // As with a selector: who only looks leaves the unpark to who waits.

@@ -142,7 +142,7 @@ impl Threads {
             if left.is_zero() {
                 return false;
             }
-            state = self.ended.wait_timeout(state, left);
+            state = self.ended.wait_timeout(&self.state, state, left);
         }
         true
     }

@@ -26,10 +26,12 @@ impl Bell {
         let mut rung = self.rung.lock();
         if !*rung {
             rung = match driver.next_deadline() {
-                None => self.changed.wait(rung),
-                Some(deadline) => {
-                    self.changed.wait_timeout(rung, deadline.saturating_duration_since(clock::now()))
-                }
+                None => self.changed.wait(&self.rung, rung),
+                Some(deadline) => self.changed.wait_timeout(
+                    &self.rung,
+                    rung,
+                    deadline.saturating_duration_since(clock::now()),
+                ),
             };
         }
         *rung = false;
