@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, mpsc};
 use std::thread::{self, ThreadId};
 use std::time::Duration;
 
-use support::{runtime, watchdog};
+use support::{runtime, watchdog, without_panic_messages};
 use tress::executor::{
     self, AnyExecutor, CurrentThread, Executor, ExecutorRef, Handlers, Inline, Manual, Runnable, launch,
 };
@@ -48,7 +48,7 @@ struct Panicking;
 
 impl Executor for Panicking {
     fn post(&self, _runnable: Runnable) {
-        panic!("the executor's own");
+        panic!("expected: the executor's own");
     }
 
     fn is_current(&self) -> bool {
@@ -244,16 +244,18 @@ fn inline_inside_workers() {
 #[test]
 fn what_is_dropped_is_aborted() {
     let _watchdog = watchdog();
-    let runtime = runtime(2);
-    let drops = Arc::new(AtomicUsize::new(0));
-    let guard = Guard(drops.clone());
-    let task = launch(Dropping([1; 5])).spawn(async move { drop(guard) });
-    assert!(runtime.block_on(task).unwrap_err().is_aborted());
-    let guard = Guard(drops.clone());
-    let task = launch(Panicking).spawn(async move { drop(guard) });
-    assert!(runtime.block_on(task).unwrap_err().is_aborted());
-    assert_eq!(drops.load(Ordering::SeqCst), 2);
-    assert!(launch(Dropping([1; 5])).block_on(async {}).unwrap_err().is_aborted());
+    without_panic_messages(|| {
+        let runtime = runtime(2);
+        let drops = Arc::new(AtomicUsize::new(0));
+        let guard = Guard(drops.clone());
+        let task = launch(Dropping([1; 5])).spawn(async move { drop(guard) });
+        assert!(runtime.block_on(task).unwrap_err().is_aborted());
+        let guard = Guard(drops.clone());
+        let task = launch(Panicking).spawn(async move { drop(guard) });
+        assert!(runtime.block_on(task).unwrap_err().is_aborted());
+        assert_eq!(drops.load(Ordering::SeqCst), 2);
+        assert!(launch(Dropping([1; 5])).block_on(async {}).unwrap_err().is_aborted());
+    });
 }
 
 #[test]
@@ -358,56 +360,61 @@ fn launched_with_all_it_is_to_have() {
 #[test]
 fn handlers_for_each_end() {
     let _watchdog = watchdog();
-    let runtime = runtime(2);
-    let (tx, rx) = mpsc::channel::<&'static str>();
-    let handlers = || {
-        let (a, b, c, d) = (tx.clone(), tx.clone(), tx.clone(), tx.clone());
-        Handlers::new()
-            .ok(move |(): ()| a.send("value").unwrap())
-            .error(move |(): ()| b.send("error").unwrap())
-            .stop(move || c.send("stop").unwrap())
-            .panic(move |payload| {
-                assert_eq!(payload.downcast_ref(), Some(&"expected"));
-                d.send("panic").unwrap();
-            })
-    };
-    let handle = || launch(runtime.handle().clone());
-    handle().detach_with(async { Ok(()) }, handlers());
-    assert_eq!(rx.recv().unwrap(), "value");
-    handle().detach_with(async { Err(()) }, handlers());
-    assert_eq!(rx.recv().unwrap(), "error");
-    let source = StopSource::new();
-    source.request_stop();
-    let sleep = async {
-        tress::time::sleep(Duration::from_secs(60)).await;
-        Ok(())
-    };
-    handle().stop(source.token()).detach_with(sleep, handlers());
-    assert_eq!(rx.recv().unwrap(), "stop");
-    handle().detach_with(async { panic!("expected") }, handlers());
-    assert_eq!(rx.recv().unwrap(), "panic");
-    // Without a handler, what there is is dropped.
-    let drops = Arc::new(AtomicUsize::new(0));
-    let guard = Guard(drops.clone());
-    handle().detach_with(async move { guard }, Handlers::new());
-    while drops.load(Ordering::SeqCst) == 0 {
-        thread::yield_now();
-    }
+    without_panic_messages(|| {
+        let runtime = runtime(2);
+        let (tx, rx) = mpsc::channel::<&'static str>();
+        let handlers = || {
+            let (a, b, c, d) = (tx.clone(), tx.clone(), tx.clone(), tx.clone());
+            Handlers::new()
+                .ok(move |(): ()| a.send("value").unwrap())
+                .error(move |(): ()| b.send("error").unwrap())
+                .stop(move || c.send("stop").unwrap())
+                .panic(move |payload| {
+                    assert_eq!(payload.downcast_ref(), Some(&"expected"));
+                    d.send("panic").unwrap();
+                })
+        };
+        let handle = || launch(runtime.handle().clone());
+        handle().detach_with(async { Ok(()) }, handlers());
+        assert_eq!(rx.recv().unwrap(), "value");
+        handle().detach_with(async { Err(()) }, handlers());
+        assert_eq!(rx.recv().unwrap(), "error");
+        let source = StopSource::new();
+        source.request_stop();
+        let sleep = async {
+            tress::time::sleep(Duration::from_secs(60)).await;
+            Ok(())
+        };
+        handle().stop(source.token()).detach_with(sleep, handlers());
+        assert_eq!(rx.recv().unwrap(), "stop");
+        handle().detach_with(async { panic!("expected") }, handlers());
+        assert_eq!(rx.recv().unwrap(), "panic");
+        // Without a handler, what there is is dropped.
+        let drops = Arc::new(AtomicUsize::new(0));
+        let guard = Guard(drops.clone());
+        handle().detach_with(async move { guard }, Handlers::new());
+        while drops.load(Ordering::SeqCst) == 0 {
+            thread::yield_now();
+        }
+    });
 }
 
 #[test]
 fn block_on_gives_the_panic() {
     let _watchdog = watchdog();
-    let runtime = runtime(2);
-    let panic = std::panic::catch_unwind(|| {
-        let _ = launch(runtime.handle().clone()).block_on(async { panic!("expected") });
+    without_panic_messages(|| {
+        let runtime = runtime(2);
+        let panic = std::panic::catch_unwind(|| {
+            let _ = launch(runtime.handle().clone()).block_on(async { panic!("expected") });
+        });
+        assert_eq!(panic.unwrap_err().downcast_ref(), Some(&"expected"));
+        let inside = runtime.block_on(async {
+            let handle = Handle::current();
+            std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| launch(handle).block_on(async {})))
+                .is_err()
+        });
+        assert!(inside);
     });
-    assert_eq!(panic.unwrap_err().downcast_ref(), Some(&"expected"));
-    let inside = runtime.block_on(async {
-        let handle = Handle::current();
-        std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| launch(handle).block_on(async {}))).is_err()
-    });
-    assert!(inside);
 }
 
 #[test]
