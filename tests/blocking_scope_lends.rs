@@ -7,7 +7,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use support::{runtime, stress, watchdog, without_panic_messages};
+use support::{payload_text, runtime, stress, watchdog, without_panic_messages};
 use tress::task::{ScopedJoinHandle, yield_now};
 use tress::time::sleep;
 
@@ -25,13 +25,6 @@ impl Drop for Guard<'_> {
 fn leak<T>(value: T) {
     static LEAKED: Mutex<Vec<usize>> = Mutex::new(Vec::new());
     LEAKED.lock().unwrap().push(Box::into_raw(Box::new(value)).expose_provenance());
-}
-
-fn text(payload: Box<dyn std::any::Any + Send>) -> String {
-    match payload.downcast::<String>() {
-        Ok(text) => *text,
-        Err(payload) => payload.downcast_ref::<&str>().copied().unwrap_or_default().to_owned(),
-    }
 }
 
 #[test]
@@ -126,7 +119,7 @@ fn panics_are_told_once() {
                 }));
             });
         }));
-        assert_eq!(text(panic.unwrap_err()), "a task of the scope has panicked");
+        assert_eq!(payload_text(panic.unwrap_err()), "a task of the scope has panicked");
         assert_eq!(count.load(Ordering::SeqCst), 1);
         // That of the closure comes first.
         let panic = catch_unwind(AssertUnwindSafe(|| {
@@ -138,7 +131,7 @@ fn panics_are_told_once() {
                 panic!("expected: the closure's");
             })
         }));
-        assert_eq!(text(panic.unwrap_err()), "expected: the closure's");
+        assert_eq!(payload_text(panic.unwrap_err()), "expected: the closure's");
         assert_eq!(count.load(Ordering::SeqCst), 2);
     });
 }
@@ -169,13 +162,13 @@ fn a_scope_in_a_destructor_of_an_unwinding_thread_tells_of_no_panic() {
             panic!("expected: the first one");
         }));
         // A second panic in there would have ended the process.
-        assert_eq!(text(panic.unwrap_err()), "expected: the first one");
+        assert_eq!(payload_text(panic.unwrap_err()), "expected: the first one");
         assert_eq!(count.load(Ordering::SeqCst), 20);
         // Of a leaked handle, too.
         let panic = catch_unwind(AssertUnwindSafe(|| {
             runtime.handle().scope(|scope| leak(scope.spawn(async { panic!("expected") })));
         }));
-        assert_eq!(text(panic.unwrap_err()), "a task of the scope has panicked");
+        assert_eq!(payload_text(panic.unwrap_err()), "a task of the scope has panicked");
     });
 }
 

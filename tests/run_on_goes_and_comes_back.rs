@@ -11,7 +11,7 @@ use std::task::{Context, Poll};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use support::{runtime, watchdog, without_panic_messages};
+use support::{payload_text, runtime, watchdog, without_panic_messages};
 use tress::executor::{self, AnyExecutor, CurrentThread, Executor, Inline, Manual, launch, run_on};
 use tress::future::FutureExt;
 use tress::stop::{self, Outcome, StopSource};
@@ -49,14 +49,6 @@ impl Drop for DroppedOn {
 
 fn only<F: Future>(executor: impl Executor, future: F) -> Only<F> {
     Only { future: Box::pin(future), executor: AnyExecutor::new(executor), polls: Arc::default() }
-}
-
-/// What a panic said.
-fn panic_text(payload: Box<dyn std::any::Any + Send>) -> String {
-    match payload.downcast::<String>() {
-        Ok(text) => *text,
-        Err(payload) => payload.downcast_ref::<&str>().copied().unwrap_or_default().to_owned(),
-    }
 }
 
 /// Two runtimes, and their handles.
@@ -142,7 +134,7 @@ fn panic_and_stop_come_home() {
             }
         });
         let error = runtime.block_on(task).unwrap_err();
-        assert_eq!(panic_text(error.into_panic()), "expected");
+        assert_eq!(payload_text(error.into_panic()), "expected");
         assert_eq!(*drops.lock().unwrap(), [true, true]);
 
         drops.lock().unwrap().clear();
@@ -354,7 +346,15 @@ fn outside_tasks() {
     let bound = local.spawn(async move {
         let mut sum = 0;
         for _ in 0..50 {
-            run_on(there.clone(), async { sum += 1 }).await;
+            // What is around it stays on the thread all the time.
+            let beside = poll_fn(|_| {
+                assert_eq!(thread::current().id(), own);
+                Poll::Ready(())
+            });
+            tress::join!(run_on(there.clone(), async { sum += 1 }), async {
+                yield_now().await;
+                beside.await;
+            });
             assert_eq!(thread::current().id(), own);
         }
         sum
@@ -372,7 +372,7 @@ fn a_panic_outside_tasks() {
         let panic = catch_unwind(AssertUnwindSafe(|| {
             runtime.block_on(run_on(there, async { panic!("expected") }));
         }));
-        assert_eq!(panic_text(panic.unwrap_err()), "expected");
+        assert_eq!(payload_text(panic.unwrap_err()), "expected");
     });
 }
 
@@ -388,7 +388,7 @@ fn inside_anothers_block_on_in_a_task() {
             }));
         });
         let error = runtime.block_on(task).unwrap_err();
-        let text = panic_text(error.into_panic());
+        let text = payload_text(error.into_panic());
         assert!(text.contains("another library's executor"), "{text}");
     });
 }

@@ -6,7 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
-use support::{runtime, watchdog, without_panic_messages};
+use support::{payload_text, runtime, watchdog, without_panic_messages};
 use tress::executor::{self, AnyExecutor, CurrentThread, Executor, Inline, Manual, Runnable, launch, run_on};
 use tress::task::yield_now;
 use tress::{Handle, Runtime, env};
@@ -17,14 +17,6 @@ struct DroppedOn(AnyExecutor, Arc<Mutex<Vec<bool>>>);
 impl Drop for DroppedOn {
     fn drop(&mut self) {
         self.1.lock().unwrap().push(self.0.is_current());
-    }
-}
-
-/// What a panic said.
-fn panic_text(payload: Box<dyn std::any::Any + Send>) -> String {
-    match payload.downcast::<String>() {
-        Ok(text) => *text,
-        Err(payload) => payload.downcast_ref::<&str>().copied().unwrap_or_default().to_owned(),
     }
 }
 
@@ -61,7 +53,7 @@ fn an_executor_that_drops() {
     assert!(runtime.block_on(task).unwrap_err().is_aborted());
     assert_eq!(drops.lock().unwrap().len(), 1);
     let panic = catch_unwind(AssertUnwindSafe(|| runtime.block_on(run_on(Dropping, async {}))));
-    assert!(panic_text(panic.unwrap_err()).contains("dropped"));
+    assert!(payload_text(panic.unwrap_err()).contains("dropped"));
     // A runtime that is shut down drops, too.
     let gone = support::runtime(1);
     let handle = gone.handle().clone();

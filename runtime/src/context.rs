@@ -307,11 +307,6 @@ pub(crate) fn count_hop(is_spared: bool) {
     });
 }
 
-/// Whether the thread runs tasks of the pool, and is not somewhere else further down its stack.
-pub(crate) fn runs(pool: &Pool) -> bool {
-    is_current_pool(pool.data())
-}
-
 /// Whether the thread is the worker with this parker.
 pub(crate) fn is_own_parker(parker: &Arc<Parker>) -> bool {
     with_loop(|run_loop| {

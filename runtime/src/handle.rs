@@ -7,6 +7,7 @@ use std::panic::{Location, RefUnwindSafe, UnwindSafe};
 
 use crate::blocking::Call;
 use crate::executor::{self, AnyExecutor, Executor, RawExecutor, Reason, Runnable};
+use crate::frame::AllocatorRef;
 use crate::metrics::RuntimeMetrics;
 use crate::scheduler::PoolRef;
 use crate::stop::StopToken;
@@ -212,6 +213,35 @@ where
     F: Future + Send + 'static,
     F::Output: Send + 'static,
 {
+    context::task_spawned(pool);
+    if pool.is_closed() {
+        return task::refuse(executor, future);
+    }
+    // SAFETY: a pool is retired only after its tasks have completed, and the bounds allow any thread.
+    let make = || unsafe {
+        task::new(executor, future, |task| {
+            if name.is_some() || pool.config.measure_tasks {
+                annotate(task, name, spawned_at, pool.config.measure_tasks);
+            }
+        })
+    };
+    match make_counted(executor, pool.hooks.frames.as_ref(), make) {
+        Ok((runnable, handle)) => {
+            // SAFETY: the caller's reference keeps the pool alive.
+            unsafe { executor.schedule(runnable, Reason::Spawned) };
+            handle
+        }
+        Err(future) => task::refuse(executor, future),
+    }
+}
+
+/// Makes a task that has been counted as spawned, with its runtime's allocator unless another one's window is open.
+#[inline(always)]
+pub(crate) fn make_counted<R>(
+    executor: RawExecutor,
+    frames: Option<&AllocatorRef>,
+    make: impl FnOnce() -> R,
+) -> R {
     /// A task that is counted, but that an allocator's panic keeps from being made, counts as completed.
     struct NeverMade(RawExecutor);
 
@@ -222,39 +252,24 @@ where
         }
     }
 
-    context::task_spawned(pool);
-    if pool.is_closed() {
-        return task::refuse(executor, future);
-    }
     let never_made = NeverMade(executor);
-    // SAFETY: a pool is retired only after its tasks have completed, and the bounds allow any thread.
-    let make = || unsafe {
-        task::new(executor, future, |task| {
-            if name.is_some() || pool.config.measure_tasks {
-                annotate(task, name, spawned_at, pool);
-            }
-        })
-    };
-    let made = match &pool.hooks.frames {
+    let made = match frames {
         Some(frames) if !frame::is_window_open() => frame::within(Some(frames), make),
         _ => make(),
     };
     std::mem::forget(never_made);
-    match made {
-        Ok((runnable, handle)) => {
-            // SAFETY: the caller's reference keeps the pool alive.
-            unsafe { executor.schedule(runnable, Reason::Spawned) };
-            handle
-        }
-        Err(future) => task::refuse(executor, future),
-    }
+    made
 }
 
 /// Keeps what is known of a new task.
 #[cold]
 #[inline(never)]
-fn annotate(task: RawTask, name: Option<&str>, spawned_at: &'static Location<'static>, pool: &PoolRef) {
-    let is_measured = pool.config.measure_tasks;
+pub(crate) fn annotate(
+    task: RawTask,
+    name: Option<&str>,
+    spawned_at: &'static Location<'static>,
+    is_measured: bool,
+) {
     task.annotate(Particulars { name: name.map(Box::from), spawned_at, is_measured });
 }
 
@@ -370,7 +385,7 @@ impl Executor for Handle {
     }
 
     fn is_current(&self) -> bool {
-        context::runs(&self.pool)
+        context::is_current_pool(self.pool.data())
     }
 
     fn runtime(&self) -> Option<&Handle> {

@@ -217,6 +217,14 @@ pub(crate) fn without_panic_messages<R>(f: impl FnOnce() -> R) -> R {
 /// What the messages of expected panics begin with.
 pub(crate) const EXPECTED: &str = "expected";
 
+/// What a panic has said.
+pub(crate) fn payload_text(payload: Box<dyn std::any::Any + Send>) -> String {
+    match payload.downcast::<String>() {
+        Ok(text) => *text,
+        Err(payload) => payload.downcast_ref::<&str>().copied().unwrap_or_default().to_owned(),
+    }
+}
+
 /// The text that a task panicked with.
 #[track_caller]
 pub(crate) fn panic_text(error: JoinError) -> String {

@@ -48,7 +48,7 @@ pub struct LocalSpawner {
     _not_send: PhantomData<*const ()>,
 }
 
-/// Wakes the future of a `block_on`.
+/// Wakes the future of a `run_until`.
 struct Root {
     queue: Arc<Queue>,
     is_woken: AtomicBool,
@@ -85,7 +85,7 @@ impl CurrentThread {
         self.spawner.clone()
     }
 
-    /// Spawns a task, which need not be `Send`. It runs in [`run`](Self::run), [`block_on`](Self::block_on) or
+    /// Spawns a task, which need not be `Send`. It runs in [`run`](Self::run), [`run_until`](Self::run_until) or
     /// [`poll_one`](Self::poll_one).
     #[track_caller]
     pub fn spawn<F>(&self, future: F) -> JoinHandle<F::Output>
@@ -104,11 +104,6 @@ impl CurrentThread {
     /// Runs until every task of it has ended, and waits while none can go on.
     pub fn run(&self) {
         self.spawner.queue.run();
-    }
-
-    /// Drives a future, and runs the tasks meanwhile, until the future is ready. The same as [`run_until`](Self::run_until).
-    pub fn block_on<F: Future>(&self, future: F) -> F::Output {
-        self.run_until(future)
     }
 
     /// Drives a future, and runs the tasks meanwhile, until the future is ready. Tasks that have not ended by then stay.

@@ -108,7 +108,7 @@ impl<'a> Launch<'a> {
 
     /// Spawns the future as a task, and blocks the thread until that has ended.
     ///
-    /// The executor has to be run by another thread: [`CurrentThread::block_on`](super::CurrentThread::block_on) is for one's own.
+    /// The executor has to be run by another thread: [`CurrentThread::run_until`](super::CurrentThread::run_until) is for one's own.
     ///
     /// # Errors
     ///

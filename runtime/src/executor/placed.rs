@@ -5,15 +5,15 @@
 )]
 
 use std::future::Future;
-use std::mem;
 use std::panic::Location;
 use std::ptr::NonNull;
 
 use super::queue::{LaunchedOn, Queue, QueueHandle};
 use super::{AnyExecutor, Executor, RawExecutor, RawExecutorVtable, Reason};
 use crate::env::{self, Env};
-use crate::task::{self, JoinHandle, Particulars, RawTask};
-use crate::{Handle, context, frame};
+use crate::handle::{annotate, make_counted};
+use crate::task::{self, JoinHandle};
+use crate::{Handle, context};
 
 /// Of tasks whose executor stands on no runtime.
 static APART_VTABLE: RawExecutorVtable =
@@ -96,16 +96,6 @@ pub(super) unsafe fn spawn_perhaps_bound<F: Future + 'static>(
     name: Option<&str>,
     spawned_at: &'static Location<'static>,
 ) -> JoinHandle<F::Output> {
-    /// A task that is counted, but that an allocator's panic keeps from being made, counts as completed.
-    struct NeverMade(RawExecutor);
-
-    impl Drop for NeverMade {
-        #[cold]
-        fn drop(&mut self) {
-            context::task_completed(&self.0);
-        }
-    }
-
     let runtime = executor.runtime().cloned();
     let (end, is_over) = match &runtime {
         Some(Handle { pool }) => {
@@ -125,23 +115,17 @@ pub(super) unsafe fn spawn_perhaps_bound<F: Future + 'static>(
     }
     let pool = runtime.as_ref().map(|runtime| &runtime.pool);
     let is_measured = pool.is_some_and(|pool| pool.config.measure_tasks);
-    let never_made = NeverMade(end);
     let make = || {
-        let prepare = |task: RawTask| {
+        let prepare = |task| {
             if name.is_some() || is_measured {
-                task.annotate(Particulars { name: name.map(Box::from), spawned_at, is_measured });
+                annotate(task, name, spawned_at, is_measured);
             }
         };
         let launched = executor.downcast_ref().map(LaunchedOn::new);
         // SAFETY: a pool is retired only after its tasks have completed; the other executor is held by the task itself.
         unsafe { task::new_placed(end, (executor, launched), is_bound, future, prepare) }
     };
-    let made = match pool.and_then(|pool| pool.hooks.frames.as_ref()) {
-        Some(frames) if !frame::is_window_open() => frame::within(Some(frames), make),
-        _ => make(),
-    };
-    mem::forget(never_made);
-    match made {
+    match make_counted(end, pool.and_then(|pool| pool.hooks.frames.as_ref()), make) {
         Ok((runnable, handle)) => {
             // SAFETY: the task holds its executor, and `runtime` the pool.
             unsafe { end.schedule(runnable, Reason::Spawned) };

@@ -31,9 +31,9 @@ use crate::{Handle, context};
 ///
 /// # Where workers are blocked
 ///
-/// A task that keeps its worker holds up no other, as long as some worker has time. If none has, because all of them wait for something in
-/// [`block_in_place`](crate::task::block_in_place), what is in lanes need not be run, either: unlike a plain task, one that a thread in
-/// [`block_on`](crate::Runtime::block_on) has queued is not sure to be run by that thread.
+/// A task that keeps its worker holds up no other, as long as some worker has time, and fewer than 28 such tasks are in these lanes. If no
+/// worker has, because all of them wait for something in [`block_in_place`](crate::task::block_in_place), what is in lanes need not be run,
+/// either: unlike a plain task, one that a thread in [`block_on`](crate::Runtime::block_on) has queued is not sure to be run by that thread.
 ///
 /// # When the runtime ends
 ///
@@ -213,7 +213,7 @@ impl Ground for Handle {
     }
 
     fn runs_here(&self) -> bool {
-        context::runs(&self.pool)
+        context::is_current_pool(self.pool.data())
     }
 
     fn is_suspended(&self) -> bool {
