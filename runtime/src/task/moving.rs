@@ -12,7 +12,7 @@ use std::task::Waker;
 use super::header::TaskHeader;
 use super::raw::RawTask;
 use super::state::ToScheduled;
-use super::{Id, waker};
+use super::{Id, context, waker};
 use crate::containment::contain_panic;
 use crate::executor::{AnyExecutor, Executor, Reason, Runnable};
 use crate::primitive::sync::PlainAtomicU64;
@@ -105,11 +105,10 @@ pub(crate) fn current_task() -> Option<Id> {
 /// Hands on a task that was woken while it ran.
 #[inline(always)]
 pub(super) fn resubmit(task: RawTask) {
-    if IS_ASKED.get() {
+    if IS_ASKED.get() || !context::is_current_pool(task.executor_data()) {
         return resubmit_elsewhere(task);
     }
-    // Not from a thread of the pool's, if the task has run elsewhere.
-    task.submit_from_anywhere(Reason::Yielded);
+    task.submit(Reason::Yielded);
 }
 
 #[cold]
