@@ -8,6 +8,7 @@
 //! |---|---|---|
 //! | stop token | yes | no: whoever detaches a task says by what it is stopped |
 //! | values | yes | yes |
+//! | executor (see [`executor::current`](crate::executor::current)) | yes | yes |
 //! | allocator of frames | see [`frame::scope`](crate::frame::scope) | yes, if the window is open |
 //!
 //! Where there is none, which is where most code runs, it costs nothing: no allocation, no atomic operation, and a look at it is one load.
