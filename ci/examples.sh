@@ -5,7 +5,7 @@ cd "$(dirname "$0")/.."
 source ci/lib.sh
 trap clean_up EXIT
 
-cargo build --release --quiet --example hello --example echo_server --example http_server
+cargo build --release --quiet --package tress --examples
 examples="$(target_dir)/release/examples"
 work=$(mktemp -d)
 started_dirs+=("$work")
