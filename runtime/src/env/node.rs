@@ -84,6 +84,13 @@ impl Env {
         self.0.as_deref()?.executor.as_ref()
     }
 
+    /// The same, but for the executor.
+    pub(crate) fn on_executor(&self, executor: AnyExecutor) -> Self {
+        let (stop, values) =
+            self.0.as_deref().map_or((None, None), |node| (node.stop.clone(), node.values.clone()));
+        Node::wrap(Some(executor), stop, values)
+    }
+
     pub(super) fn stop(&self) -> Option<&PlainArc<StopScope>> {
         self.0.as_deref()?.stop.as_ref()
     }

@@ -17,6 +17,7 @@
 //! |---|---|
 //! | [`launch()`] | spawns a future on an executor, with a name, a stop token, an allocator, values |
 //! | [`run_on()`] | awaits a future that runs on another executor; it may borrow |
+//! | [`hop_to()`] | goes on on another executor, until the `run_on` around it has ended |
 //! | [`current`] | the executor of the code that calls it |
 //!
 //! [`spawn`](crate::spawn) uses the executor of whoever calls it: what a task on a lane spawns is on that lane, too. To spawn on a runtime
@@ -36,6 +37,7 @@
 
 mod any;
 mod api;
+mod caught;
 #[cfg(not(tress_loom))]
 mod current_thread;
 #[cfg(not(tress_loom))]
@@ -48,9 +50,7 @@ mod placed;
 mod prioritized;
 mod queue;
 mod raw;
-#[cfg(not(tress_loom))]
 mod rendezvous;
-#[cfg(not(tress_loom))]
 mod run_on;
 mod runnable;
 
@@ -67,8 +67,7 @@ pub use self::manual::Manual;
 pub use self::placed::current;
 pub use self::prioritized::{Lane, Prioritized};
 pub use self::queue::QueueHandle;
-#[cfg(not(tress_loom))]
-pub use self::run_on::{RunOn, run_on};
+pub use self::run_on::{HopError, HopTo, RunOn, hop_to, run_on};
 pub use self::runnable::Runnable;
 
 pub(crate) use self::placed::{inherited, spawn_placed, spawn_placed_on};

@@ -1,8 +1,9 @@
 //! Threads in `block_on`: they take part as workers without a reactor.
 
 use std::future::Future;
-use std::pin::pin;
-use std::task::Poll;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll};
 use std::thread;
 
 use super::guest_root::{Driven, RootHandle};
@@ -13,6 +14,7 @@ use crate::frame::AllocatorRef;
 use crate::primitive::coarse::Look;
 use crate::primitive::deque::Worker as Deque;
 use crate::primitive::sync::atomic::Ordering;
+use crate::tree::LeftBehind;
 use crate::{context, coop, env, frame};
 
 /// Drives a future on the calling thread, and runs tasks of the pool while it waits.
@@ -40,10 +42,43 @@ fn drive<F: Future>(pool: &PoolRef, future: F) -> F::Output {
         Some((index, queue)) => {
             let seat = Seat::take(pool, index, queue);
             context::run_as_worker(&seat.0, || {
-                frame::within(None, || seat.0.run_guest(&root, frames.as_ref(), future))
+                frame::within(None, || {
+                    end(
+                        &root,
+                        || seat.0.run_guest(&root, frames.as_ref(), future),
+                        |root, rest| seat.0.run_guest(root, None, rest),
+                    )
+                })
             })
         }
-        None => context::run_without_queue(pool, || run_standing(&root, frames.as_ref(), future)),
+        None => context::run_without_queue(pool, || {
+            end(
+                &root,
+                || run_standing(&root, frames.as_ref(), future),
+                |root, rest| run_standing(root, None, rest),
+            )
+        }),
+    }
+}
+
+/// Drives the root's future, and then another one, until those are gone that the first one has left behind, however that has ended.
+fn end<R>(root: &RootHandle, drive: impl FnOnce() -> R, drive_rest: impl FnOnce(&RootHandle, Rest)) -> R {
+    let result = catch_unwind(AssertUnwindSafe(drive));
+    if let Some(left) = root.take_outlived() {
+        drive_rest(&RootHandle::new(), Rest(left));
+    }
+    result.unwrap_or_else(|payload| resume_unwind(payload))
+}
+
+/// Waits until nobody is in these groups any more.
+struct Rest(LeftBehind);
+
+impl Future for Rest {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        self.0.groups.retain(|group| group.poll_end(cx).is_pending());
+        if self.0.groups.is_empty() { Poll::Ready(()) } else { Poll::Pending }
     }
 }
 

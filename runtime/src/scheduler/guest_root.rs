@@ -16,7 +16,7 @@ use crate::containment::discard_payload;
 use crate::primitive::sync::PlainArc;
 use crate::primitive::sync::atomic::{AtomicBool, Ordering};
 use crate::stop;
-use crate::tree::{self, Current, RootRef, RootVtable, Tree};
+use crate::tree::{self, Current, LeftBehind, RootRef, RootVtable, Tree};
 
 /// What wakers of the future, and of the frames below it, refer to.
 #[derive(Debug)]
@@ -51,6 +51,7 @@ static ROOT_VTABLE: RootVtable = RootVtable {
     },
     retain,
     release,
+    polls: |_| 0,
     is_movable: |_| false,
     executor: |_| None,
     claim: |data| {
@@ -78,6 +79,11 @@ impl RootHandle {
     pub(super) fn is_woken(&self) -> bool {
         let root = self.get();
         root.woken.load(Ordering::Relaxed) || root.tree.has_ready()
+    }
+
+    /// Whom the future, which has ended, has left behind, if that is anybody. By the root's thread.
+    pub(super) fn take_outlived(&self) -> Option<LeftBehind> {
+        self.get().tree.take_outlived()
     }
 
     fn get(&self) -> &Root {

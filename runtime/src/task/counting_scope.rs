@@ -9,7 +9,7 @@ use std::task::{Context, Poll};
 use pin_project_lite::pin_project;
 
 use super::JoinHandle;
-use super::group::{Group, Member};
+use super::group::{Group, TaskMember};
 use crate::handle::{self, Handle, Place};
 use crate::leaf::Wait;
 use crate::primitive::sync::Arc;
@@ -56,7 +56,7 @@ pin_project! {
         #[pin]
         future: F,
         // After the future.
-        member: Member,
+        member: TaskMember,
     }
 }
 
@@ -65,7 +65,9 @@ impl<F: Future> Future for Counted<F> {
 
     #[track_caller]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
-        self.project().future.poll(cx)
+        let this = self.project();
+        this.member.is_polled();
+        this.future.poll(cx)
     }
 }
 
@@ -111,7 +113,7 @@ impl CountingScope {
         F: Future + Send + 'static,
         F::Output: Send + 'static,
     {
-        let member = Group::join(&self.group)?;
+        let member = Group::join_as_task(&self.group)?;
         let future = Counted { future, member };
         Some(handle::spawn_child(place, future, Some(self.stop.token()), caller))
     }

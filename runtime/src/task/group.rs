@@ -4,10 +4,12 @@ use std::task::{Context, Poll, Waker};
 
 use crate::containment::contain_panic;
 use crate::primitive::sync::{Arc, Mutex};
+use crate::task::Id;
+use crate::tree;
 
 /// A number of members, and those who wait until there are none.
 #[derive(Debug)]
-pub(super) struct Group(Mutex<State>);
+pub(crate) struct Group(Mutex<State>);
 
 #[derive(Debug)]
 struct State {
@@ -19,11 +21,24 @@ struct State {
 
 /// Counts as a member until it is dropped.
 #[derive(Debug)]
-pub(super) struct Member(Arc<Group>);
+pub(crate) struct Member(Arc<Group>);
+
+/// A task as a member, which holds this in its future: until that has been dropped and, if the task leaves others behind, until it is complete.
+#[derive(Debug)]
+pub(super) struct TaskMember {
+    member: Option<Member>,
+    /// Which task that is; `None` until it is polled.
+    task: Option<Id>,
+}
 
 impl Group {
     pub(super) fn new() -> Arc<Self> {
         Arc::new(Self(Mutex::new(State { members: 0, is_closed: false, waiters: Vec::new() })))
+    }
+
+    /// Has a task become a member; `None` if the group is closed.
+    pub(super) fn join_as_task(group: &Arc<Self>) -> Option<TaskMember> {
+        Self::join(group).map(|member| TaskMember { member: Some(member), task: None })
     }
 
     /// Becomes a member; `None` if the group is closed.
@@ -45,12 +60,12 @@ impl Group {
         self.0.lock().is_closed
     }
 
-    pub(super) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.0.lock().members
     }
 
     /// Waits until there is no member, and closes the group at that moment if it is not closed yet.
-    pub(super) fn poll_end(&self, cx: &Context<'_>) -> Poll<()> {
+    pub(crate) fn poll_end(&self, cx: &Context<'_>) -> Poll<()> {
         let is_noted = |state: &State| state.waiters.iter().any(|waker| waker.will_wake(cx.waker()));
         let mut state = self.0.lock();
         if state.members == 0 {
@@ -71,6 +86,33 @@ impl Group {
         }
         state.waiters.push(waker);
         Poll::Pending
+    }
+}
+
+impl Member {
+    /// Whether it is one of this group.
+    pub(crate) fn is_of(&self, group: &Arc<Group>) -> bool {
+        Arc::ptr_eq(&self.0, group)
+    }
+}
+
+impl TaskMember {
+    /// The task is being polled.
+    pub(super) fn is_polled(&mut self) {
+        if self.task.is_none() {
+            self.task = tree::current_id();
+        }
+    }
+}
+
+impl Drop for TaskMember {
+    fn drop(&mut self) {
+        let member = self.member.take().expect("it is dropped once");
+        let left_by_nobody = match self.task {
+            Some(task) => tree::stay(task, member),
+            None => Some(member),
+        };
+        drop(left_by_nobody);
     }
 }
 

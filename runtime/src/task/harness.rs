@@ -14,15 +14,15 @@ use super::cell::{Stage, TaskCell};
 use super::error::JoinError;
 use super::header::TaskHeader;
 use super::raw::RawTask;
-use super::state::{Polled, ToComplete, ToIdle, ToRunning};
+use super::state::{Polled, ToComplete, ToEnding, ToIdle, ToRunning};
 use super::waker::WakerRef;
-use super::{context, handover, moving, root};
+use super::{context, ending, handover, moving, root};
 use crate::containment::{contain_panic, discard_payload};
 use crate::executor::{Header, Transfer};
 use crate::frame::{self, Origin};
 use crate::primitive::clock;
 use crate::stop::{self, StopSignal};
-use crate::tree::{self, Current, Entered};
+use crate::tree::{self, Current, Entered, LeftBehind};
 
 /// What a panic carries.
 type Payload = Box<dyn Any + Send>;
@@ -394,7 +394,13 @@ unsafe fn store<F: Future>(task: RawTask, output: Result<F::Output, JoinError>) 
 /// The run ends before that: from then on the task may be gone, while this thread still calls foreign code, an allocator's or a waker's.
 ///
 /// If the joiner is a task that waits on the same executor, control can be handed to it.
+#[inline]
 unsafe fn finish<F: Future>(task: RawTask, entered: Option<Entered<'_>>) -> Option<Transfer> {
+    if let Some(left) = root::take_outlived(task) {
+        // SAFETY: the caller runs the task.
+        unsafe { finish_after::<F>(task, entered, left) };
+        return None;
+    }
     context::task_completed(task.executor());
     let current = entered.as_ref().map(Entered::current);
     drop(entered);
@@ -409,6 +415,41 @@ unsafe fn finish<F: Future>(task: RawTask, entered: Option<Entered<'_>>) -> Opti
         drop(entered);
         outcome = task.state().transition_to_complete(true);
     }
+    // SAFETY: as above.
+    unsafe { after_complete(task, outcome) }
+}
+
+/// Leaves a task, whose output is in place, to be completed when those are gone that it must not end before.
+#[cold]
+#[inline(never)]
+unsafe fn finish_after<F: Future>(task: RawTask, entered: Option<Entered<'_>>, left: LeftBehind) {
+    // An output that nobody wants is dropped here: where the task is completed, it may not even be allowed to be.
+    if task.state().transition_to_ending(false) == ToEnding::DropOutput {
+        // SAFETY: the handle is gone, so the stage is still the caller's.
+        if let Err(payload) = unsafe { drop_stage::<F>(task) } {
+            discard_payload(payload);
+        }
+        let outcome = task.state().transition_to_ending(true);
+        debug_assert_eq!(outcome, ToEnding::Done);
+    }
+    drop(entered);
+    // SAFETY: the caller runs the task, which is ending, and gives that up.
+    unsafe { ending::complete_after(task, left, complete_ending) }
+}
+
+/// Completes a task that is ending.
+unsafe fn complete_ending(task: RawTask) {
+    context::task_completed(task.executor());
+    // What became of the output has been settled.
+    let outcome = task.state().transition_to_complete(true);
+    // Whoever was the last to go goes on: the joiner takes its turn in a queue.
+    // SAFETY: the caller has the right to complete the task, and the transition has been made.
+    drop(unsafe { after_complete(task, outcome) });
+}
+
+/// What is left to do for a task that has just become complete.
+#[inline(always)]
+unsafe fn after_complete(task: RawTask, outcome: ToComplete) -> Option<Transfer> {
     let mut transfer = None;
     match outcome {
         ToComplete::Done => {}

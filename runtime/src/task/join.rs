@@ -171,6 +171,14 @@ fn set_join_waker(task: RawTask, cx: &Context<'_>) -> bool {
     false
 }
 
+impl<T> JoinHandle<T> {
+    /// Drops the output of a task that has ended, whose handle is going away.
+    fn drop_output(&self) {
+        // SAFETY: the task has ended, and the caller is its join handle, which takes no output any more.
+        unsafe { (self.task.vtable().drop_output)(self.task.as_ptr()) };
+    }
+}
+
 impl<T> Drop for JoinHandle<T> {
     #[inline]
     fn drop(&mut self) {
@@ -181,9 +189,12 @@ impl<T> Drop for JoinHandle<T> {
                 let waker = unsafe { self.task.replace_join_waker(None) };
                 contain_panic(|| drop(waker));
             }
-            ToDetached::DropOutput => {
-                // SAFETY: the task is complete and the caller is its join handle.
-                unsafe { (self.task.vtable().drop_output)(self.task.as_ptr()) };
+            ToDetached::DropOutput => self.drop_output(),
+            ToDetached::DropBoth => {
+                // SAFETY: the transition gave the cell back to the handle.
+                let waker = unsafe { self.task.replace_join_waker(None) };
+                contain_panic(|| drop(waker));
+                self.drop_output();
             }
         }
         self.task.release();

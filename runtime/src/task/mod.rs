@@ -8,6 +8,7 @@ mod blocking_scope;
 mod builder;
 mod cell;
 mod counting_scope;
+mod ending;
 mod error;
 mod group;
 mod handover;
@@ -56,6 +57,7 @@ pub use crate::tree::{
 };
 
 pub(crate) use self::annex::Particulars;
+pub(crate) use self::group::{Group, Member};
 pub(crate) use self::header::TaskHeader;
 pub(crate) use self::placed::{new_placed, schedule_placed};
 pub(crate) use self::raw::RawTask;

@@ -8,6 +8,7 @@
 #![expect(unsafe_code, reason = "a hand-made executor, and tasks without their types")]
 
 mod abort;
+mod ending;
 mod executor;
 mod join;
 mod scan;
@@ -161,6 +162,11 @@ impl Books {
     pub(crate) fn raise(&self, wake: impl FnOnce()) {
         self.signal.fetch_add(1, Ordering::Relaxed);
         wake();
+    }
+
+    /// What those who have raised it have published.
+    fn signal(&self) -> usize {
+        self.signal.load(Ordering::Relaxed)
     }
 
     pub(crate) fn polls(&self) -> usize {

@@ -1,10 +1,10 @@
 //! Tasks that go to another executor for a while: for [`run_on`](crate::executor::run_on()).
 //!
-//! Whoever polls a task may ask, while it does, for the next run to be elsewhere; and whoever wakes a part of it that runs elsewhere may say so.
-//! Everything else finds the task where it belongs.
+//! Whoever polls a task may ask, while it does, for the next runs to be elsewhere, until a part of it has been polled there; and whoever wakes a part that
+//! runs elsewhere may say so. Everything else finds the task where it belongs.
 #![expect(unsafe_code, reason = "takes wakers apart, whose table it knows")]
 
-use std::cell::{Cell, RefCell};
+use std::fmt;
 use std::mem;
 use std::ptr::{self, NonNull};
 use std::task::Waker;
@@ -12,33 +12,101 @@ use std::task::Waker;
 use super::header::TaskHeader;
 use super::raw::RawTask;
 use super::state::ToScheduled;
-use super::{Id, context, waker};
+use super::{Id, context, root, waker};
 use crate::containment::contain_panic;
 use crate::executor::{AnyExecutor, Executor, Reason, Runnable};
-use crate::primitive::sync::PlainAtomicU64;
+use crate::primitive::cell::UnsafeCell;
 use crate::primitive::sync::atomic::Ordering;
+use crate::primitive::sync::{PlainArc, PlainAtomicU64};
 use crate::tree;
 
-/// Somebody in a task who is to be polled on an executor, and waits for that.
+/// Those in a task who want to be polled on an executor, and wait for that. Touched by whoever runs the task only.
+pub(crate) struct Asks(UnsafeCell<Vec<Ask>>);
+
+/// Somebody who does.
 struct Ask {
     /// The lower, the longer ago.
     ticket: u64,
     /// Who asks: an address.
     asker: usize,
-    to: AnyExecutor,
+    to: PlainArc<AnyExecutor>,
+    /// The task's count of polls when this was last said.
+    run: u32,
+    /// How often the task has gone there since then.
+    obeyed: u32,
 }
 
-/// What is asked for in a run.
-struct Asked {
-    task: Id,
-    asks: Vec<Ask>,
+impl Asks {
+    pub(crate) fn new() -> Self {
+        Self(UnsafeCell::new(Vec::new()))
+    }
+
+    /// Lends what is asked for. `f` calls no foreign code.
+    fn with<R>(&self, f: impl FnOnce(&mut Vec<Ask>) -> R) -> R {
+        // SAFETY: nobody else touches the cell, and nobody comes back to it while it is lent.
+        self.0.with_mut(|asks| f(unsafe { &mut *asks }))
+    }
+
+    #[inline]
+    pub(super) fn is_empty(&self) -> bool {
+        // SAFETY: nobody else touches the cell.
+        self.0.with(|asks| unsafe { &*asks }.is_empty())
+    }
+
+    /// Adds a wish, or renews it. False if that has been done in this run before.
+    fn add(&self, ask: Ask) -> bool {
+        let (is_new, former) =
+            self.with(|asks| match asks.iter_mut().find(|other| other.asker == ask.asker) {
+                Some(place) => {
+                    let is_new = place.run != ask.run;
+                    (is_new, Some(mem::replace(place, ask)))
+                }
+                None => {
+                    asks.push(ask);
+                    (true, None)
+                }
+            });
+        drop(former);
+        is_new
+    }
+
+    fn remove(&self, asker: usize) {
+        let removed = self.with(|asks| {
+            let place = asks.iter().position(|ask| ask.asker == asker);
+            place.map(|place| asks.swap_remove(place))
+        });
+        drop(removed);
+    }
+
+    /// Where the next run is to be. Forgets those who have not come back for long: they have been taken out of the task.
+    fn next(&self) -> Option<PlainArc<AnyExecutor>> {
+        let (to, forgotten) = self.with(|asks| {
+            let place = (0..asks.len()).min_by_key(|&place| asks[place].ticket)?;
+            asks[place].obeyed += 1;
+            let to = PlainArc::clone(&asks[place].to);
+            Some((to, (asks[place].obeyed == MOST_RUNS).then(|| asks.swap_remove(place))))
+        })?;
+        drop(forgotten);
+        Some(to)
+    }
 }
 
-std::thread_local! {
-    /// Whether anything is: spares most runs a look at it.
-    static IS_ASKED: Cell<bool> = const { Cell::new(false) };
-    static ASKED: RefCell<Option<Asked>> = const { RefCell::new(None) };
+impl Drop for Asks {
+    /// What is left has been forgotten here by whoever asked; executors are foreign, and nobody is there to be told of their panics.
+    fn drop(&mut self) {
+        let left = self.with(mem::take);
+        contain_panic(|| drop(left));
+    }
 }
+
+impl fmt::Debug for Asks {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("..")
+    }
+}
+
+/// So often does a task go somewhere for the sake of one that is not polled there.
+const MOST_RUNS: u32 = 4096;
 
 /// Orders the asks of all threads. Publishes nothing.
 static NEXT_TICKET: PlainAtomicU64 = PlainAtomicU64::new(0);
@@ -48,53 +116,19 @@ pub(crate) fn ticket() -> u64 {
     NEXT_TICKET.fetch_add(1, Ordering::Relaxed)
 }
 
-/// Asks for the next run of the task that is being polled on this thread to be on this executor; the caller sees to it that there is one, in which
-/// it is polled. Of all who ask in a run, the one with the lowest ticket is obeyed; the others ask again.
+/// Asks for the runs of the task that is being polled on this thread to be on this executor, until the asker takes it back; the caller sees to it that
+/// there is a run, in which it is polled. Of all who ask, the one with the lowest ticket is obeyed.
 ///
-/// False if the asker has done so already since the run began.
-pub(crate) fn ask(task: Id, asker: usize, ticket: u64, to: &AnyExecutor) -> bool {
-    let ask = Ask { ticket, asker, to: to.clone() };
-    let asked = ASKED.try_with(|asked| {
-        let mut asked = asked.borrow_mut();
-        match &mut *asked {
-            Some(Asked { task: other, asks }) if *other == task => {
-                let is_new = asks.iter().all(|other| other.asker != asker);
-                asks.push(ask);
-                (is_new, None)
-            }
-            _ => (true, asked.replace(Asked { task, asks: vec![ask] })),
-        }
-    });
-    IS_ASKED.set(true);
-    // What is left of another task that has been forgotten is dropped when nothing is borrowed.
-    asked.is_ok_and(|(is_new, _former)| is_new)
+/// False if the asker has done so already in this run.
+pub(crate) fn ask(asker: usize, ticket: u64, to: &PlainArc<AnyExecutor>) -> bool {
+    let run = tree::root_polls();
+    let ask = Ask { ticket, asker, to: PlainArc::clone(to), run, obeyed: 0 };
+    tree::with_asks(true, |asks| asks.add(ask)).unwrap_or(true)
 }
 
-/// Takes back what this asker has asked for.
+/// Takes back what this asker has asked for in the task that is being polled or dropped on this thread.
 pub(crate) fn forget(asker: usize) {
-    if !IS_ASKED.get() {
-        return;
-    }
-    let taken = ASKED.try_with(|asked| {
-        let mut asked = asked.borrow_mut();
-        let asks = asked.as_mut().map(|asked| &mut asked.asks)?;
-        let taken: Vec<Ask> = asks.extract_if(.., |ask| ask.asker == asker).collect();
-        if asks.is_empty() {
-            *asked = None;
-            IS_ASKED.set(false);
-        }
-        Some(taken)
-    });
-    drop(taken);
-}
-
-fn take(task: Id) -> Option<Vec<Ask>> {
-    let taken = ASKED.try_with(|asked| {
-        let taken = asked.borrow_mut().take_if(|asked| asked.task == task);
-        IS_ASKED.set(asked.borrow().is_some());
-        taken
-    });
-    taken.ok().flatten().map(|asked| asked.asks)
+    tree::with_asks(false, |asks| asks.remove(asker));
 }
 
 /// The task that is being polled on this thread, if it may be polled on others, too.
@@ -105,7 +139,7 @@ pub(crate) fn current_task() -> Option<Id> {
 /// Hands on a task that was woken while it ran.
 #[inline(always)]
 pub(super) fn resubmit(task: RawTask) {
-    if IS_ASKED.get() || !context::is_current_pool(task.executor_data()) {
+    if root::has_asks(task) || !context::is_current_pool(task.executor_data()) {
         return resubmit_elsewhere(task);
     }
     task.submit(Reason::Yielded);
@@ -114,20 +148,14 @@ pub(super) fn resubmit(task: RawTask) {
 #[cold]
 #[inline(never)]
 fn resubmit_elsewhere(task: RawTask) {
-    let Some(asks) = take(task.id()) else { return task.submit_from_anywhere(Reason::Yielded) };
+    // The task is scheduled, and its runnable is still to be made: nobody else runs it.
+    let Some(to) = task.annex().and_then(|annex| annex.tree.asks().next()) else {
+        return task.submit_from_anywhere(Reason::Yielded);
+    };
     // SAFETY: the task is scheduled, and this is the only runnable.
     let runnable = unsafe { Runnable::from_raw(task.as_ptr().cast()) };
     // The executors' own code may panic; the runnable is dropped then.
-    contain_panic(|| {
-        let first =
-            asks.iter().min_by_key(|ask| ask.ticket).expect("the last one who takes back leaves nothing");
-        if first.to.is_current() {
-            first.to.defer(runnable)
-        } else {
-            first.to.post(runnable)
-        }
-        drop(asks);
-    });
+    contain_panic(|| if to.is_current() { to.defer(runnable) } else { to.post(runnable) });
 }
 
 /// Wakes whom the waker names; if that is a task that has nothing to do yet, it runs next on this executor.

@@ -12,7 +12,7 @@ use super::raw::RawTask;
 use super::{Id, handover, waker};
 use crate::executor::Transfer;
 use crate::primitive::sync::atomic::{AtomicPtr, Ordering};
-use crate::tree::{Current, RootRef, RootVtable, Tree};
+use crate::tree::{Current, LeftBehind, RootRef, RootVtable, Tree};
 
 static VTABLE: RootVtable = RootVtable {
     waker: &waker::VTABLE,
@@ -21,6 +21,7 @@ static VTABLE: RootVtable = RootVtable {
     tree,
     retain,
     release,
+    polls,
     is_movable,
     executor,
     claim,
@@ -51,6 +52,24 @@ pub(super) fn annotate(task: RawTask, particulars: Particulars) {
     if is_measured {
         task.state().transition_to_measured();
     }
+}
+
+/// Whether somebody in the task wants it to be elsewhere. The caller runs it, or has just done so and is about to hand it on.
+#[inline(always)]
+pub(super) fn has_asks(task: RawTask) -> bool {
+    // Relaxed: as in `current`.
+    let annex = task.header().annex.load(Ordering::Relaxed);
+    // SAFETY: null, or the task's annex, which stays until the task is freed.
+    unsafe { annex.as_ref() }.is_some_and(|annex| !annex.tree.asks().is_empty())
+}
+
+/// Whom the task, whose future is gone, has to wait for before it is complete. The caller runs it.
+#[inline(always)]
+pub(super) fn take_outlived(task: RawTask) -> Option<LeftBehind> {
+    // Relaxed: as in `current`.
+    let annex = task.header().annex.load(Ordering::Relaxed);
+    // SAFETY: null, or the task's annex, which stays until the task is freed.
+    unsafe { annex.as_ref() }.and_then(|annex| annex.tree.take_outlived())
 }
 
 fn put(task: RawTask, annex: Annex) -> NonNull<Annex> {
@@ -121,6 +140,11 @@ unsafe fn retain(data: NonNull<()>) {
 unsafe fn release(data: NonNull<()>) {
     // SAFETY: called through a root.
     unsafe { task(data) }.release();
+}
+
+unsafe fn polls(data: NonNull<()>) -> u32 {
+    // SAFETY: called through a root.
+    unsafe { task(data) }.polls()
 }
 
 unsafe fn schedule(data: NonNull<()>) {

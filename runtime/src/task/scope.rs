@@ -11,13 +11,14 @@ use std::task::{Context, Poll, ready};
 use pin_project_lite::pin_project;
 
 use super::AbortHandle;
-use super::group::{Group, Member};
+use super::group::{Group, TaskMember};
 use crate::containment::discard_payload;
 use crate::env::{self, Env};
 use crate::handle::{self, Handle, Place};
 use crate::leaf::Wait;
 use crate::primitive::sync::{Arc, Mutex};
 use crate::stop::{self, Outcome, StopSource, StopToken};
+use crate::tree;
 
 /// Runs a body that may spawn tasks, and waits until it and all of them have ended.
 ///
@@ -38,7 +39,9 @@ use crate::stop::{self, Outcome, StopSource, StopToken};
 ///
 /// # Cancel safety
 ///
-/// Dropping it aborts the tasks: each is dropped at its next await, which may be a moment later.
+/// Dropping it aborts the tasks: each is dropped at its next await, which may be a moment later. The task that drops it, or the
+/// [`block_on`](crate::Runtime::block_on), goes on at once, but is not complete before they have been dropped, however it ends: whoever joins it
+/// finds none of them at work.
 ///
 /// # Examples
 ///
@@ -138,7 +141,7 @@ struct AbortOnDrop<E>(Arc<Shared<E>>);
 struct Task<E> {
     shared: Arc<Shared<E>>,
     number: u64,
-    _member: Member,
+    member: TaskMember,
 }
 
 pin_project! {
@@ -187,6 +190,7 @@ impl<F: Future<Output = Result<(), E>>, E> Future for Spawned<F, E> {
     #[track_caller]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let this = self.project();
+        this.task.member.is_polled();
         match ready!(this.attempt.poll(cx)) {
             Ok(Ok(())) => {}
             Ok(Err(error)) => this.task.shared.fail(Failure::Error(error)),
@@ -257,13 +261,13 @@ impl<E> Shared<E> {
 
     /// A task is about to be spawned; `None` if the scope has ended.
     fn begin(shared: &Arc<Self>) -> Option<Task<E>> {
-        let member = Group::join(&shared.group)?;
+        let member = Group::join_as_task(&shared.group)?;
         let mut state = shared.state.lock();
         let number = state.next;
         state.next += 1;
         state.tasks.insert(number, None);
         drop(state);
-        Some(Task { shared: Arc::clone(shared), number, _member: member })
+        Some(Task { shared: Arc::clone(shared), number, member })
     }
 
     /// A task has been spawned. True if the caller has to abort it, since the scope is gone.
@@ -310,6 +314,9 @@ impl<E> Shared<E> {
 impl<E> Drop for AbortOnDrop<E> {
     fn drop(&mut self) {
         self.0.abort_all();
+        if self.0.group.len() != 0 {
+            tree::outlive(&self.0.group);
+        }
     }
 }
 

@@ -20,9 +20,9 @@ const JOIN_INTEREST: usize = 1 << 3;
 const JOIN_WAKER: usize = 1 << 4;
 /// The task is to be dropped at its next await.
 const ABORTED: usize = 1 << 5;
-/// Reserved. What stops a task wakes those who wait in it, and needs no flag.
-#[expect(dead_code, reason = "keeps its place")]
-const STOP: usize = 1 << 6;
+/// Together with `RUNNING`: the future is gone and the output, if anybody wants it, is in place; only the completion is still to come. At
+/// this, the output becomes the property of the join handle, as otherwise at `COMPLETE`.
+const ENDING: usize = 1 << 6;
 /// Together with `SCHEDULED`: the runnable is in the hands of somebody who wants to see what the task waits for, and runs it
 /// at once.
 const TRACING: usize = 1 << 7;
@@ -115,6 +115,16 @@ pub(crate) enum ToShutdown {
     Complete,
 }
 
+/// What to do when a task has ended, and is to be completed later.
+#[must_use]
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum ToEnding {
+    /// Nothing: the output is the join handle's, or gone.
+    Done,
+    /// Nobody wants the output: drop it and ask again.
+    DropOutput,
+}
+
 /// What to do when the join handle goes away.
 #[must_use]
 #[derive(Debug, PartialEq, Eq)]
@@ -125,6 +135,8 @@ pub(crate) enum ToDetached {
     DropWaker,
     /// The output is the caller's: drop it, then release the reference.
     DropOutput,
+    /// Both the join waker and the output are the caller's: drop them, then release the reference.
+    DropBoth,
 }
 
 impl State {
@@ -180,12 +192,25 @@ impl State {
         })
     }
 
+    /// The output is in place, and the task is completed later, from wherever that is: nobody touches the output there.
+    pub(crate) fn transition_to_ending(&self, output_dropped: bool) -> ToEnding {
+        self.update(|current| {
+            debug_assert!(current.is_running() && !current.is_complete(), "{current:?}");
+            if !current.has_join_interest() && !output_dropped {
+                // The interest never comes back, so the answer stays true while the output is dropped.
+                (None, ToEnding::DropOutput)
+            } else {
+                (Some(current.with(ENDING)), ToEnding::Done)
+            }
+        })
+    }
+
     /// The output is in place. Releases the task's own reference unless the joiner has to be woken first.
     #[inline]
     pub(crate) fn transition_to_complete(&self, output_dropped: bool) -> ToComplete {
         self.update(|current| {
             debug_assert!(current.is_running() && !current.is_complete(), "{current:?}");
-            let done = current.without(RUNNING | SCHEDULED | NOTIFIED).with(COMPLETE);
+            let done = current.without(RUNNING | SCHEDULED | NOTIFIED | ENDING).with(COMPLETE);
             if !current.has_join_interest() && !output_dropped {
                 // The interest never comes back, so the answer stays true while the output is dropped.
                 (None, ToComplete::DropOutput)
@@ -321,6 +346,14 @@ impl State {
             debug_assert!(current.has_join_interest(), "{current:?}");
             if current.is_complete() {
                 (None, ToDetached::DropOutput)
+            } else if current.is_ending() {
+                (
+                    Some(current.without(JOIN_INTEREST | JOIN_WAKER)),
+                    match current.has_join_waker() {
+                        true => ToDetached::DropBoth,
+                        false => ToDetached::DropOutput,
+                    },
+                )
             } else if current.has_join_waker() {
                 (Some(current.without(JOIN_INTEREST | JOIN_WAKER)), ToDetached::DropWaker)
             } else {
@@ -453,6 +486,11 @@ impl Snapshot {
         self.0 & ABORTED != 0
     }
 
+    /// Whether the future is gone, and only the completion is still to come.
+    pub(crate) const fn is_ending(self) -> bool {
+        self.0 & ENDING != 0
+    }
+
     pub(crate) const fn has_join_interest(self) -> bool {
         self.0 & JOIN_INTEREST != 0
     }
@@ -491,6 +529,7 @@ impl fmt::Debug for Snapshot {
             .field("join_interest", &self.has_join_interest())
             .field("join_waker", &self.has_join_waker())
             .field("aborted", &self.is_aborted())
+            .field("ending", &self.is_ending())
             .field("refs", &self.refs())
             .finish()
     }

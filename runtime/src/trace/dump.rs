@@ -158,10 +158,10 @@ fn look(task: RawTask, now: Moment) -> (State, Vec<FrameDump>) {
 impl State {
     fn of(state: Snapshot) -> Self {
         match state {
+            state if state.is_complete() || state.is_ending() => Self::Ended,
             // A task that another dump has claimed is as good as running.
             state if state.is_running() || state.is_tracing() => Self::Running,
             state if state.is_scheduled() => Self::Scheduled,
-            state if state.is_complete() => Self::Ended,
             _ => Self::Idle,
         }
     }

@@ -14,8 +14,10 @@ use super::raw::RawFrame;
 use super::ready::Chain;
 use super::root::RootRef;
 use super::{Tree, island};
+use crate::primitive::sync::Arc;
 use crate::primitive::thread::thread_local;
-use crate::task::Id;
+use crate::task::moving::Asks;
+use crate::task::{Group, Id, Member};
 
 thread_local! {
     /// The innermost run on this thread; null if there is none. Points to a value on this thread's stack that outlives
@@ -284,6 +286,45 @@ pub(crate) fn outside<R>(f: impl FnOnce() -> R) -> R {
 
     let _restore = Restore(CURRENT.try_with(|current| current.replace(ptr::null())).unwrap_or(ptr::null()));
     f()
+}
+
+/// Lends what the task that is being polled or dropped on this thread is asked for; unless it has no tree, and none is to be made.
+pub(crate) fn with_asks<R>(is_made: bool, f: impl FnOnce(&Asks) -> R) -> Option<R> {
+    with_current(|current| {
+        let current = current?;
+        match current.tree_if_any() {
+            Some(tree) => Some(f(tree.asks())),
+            // SAFETY: the root is held while it is run.
+            None => is_made.then(|| f(unsafe { current.tree().as_ref() }.asks())),
+        }
+    })
+}
+
+/// How many runs of the task that is being polled on this thread have ended, or 0; modulo what 32 bits hold.
+pub(crate) fn root_polls() -> u32 {
+    with_current(|current| current.map_or(0, |current| current.root.polls()))
+}
+
+/// Has what is being polled on this thread not end before the members of a group are gone; if nothing is, nobody waits for them.
+pub(crate) fn outlive(group: &Arc<Group>) {
+    with_current(|current| {
+        if let Some(current) = current {
+            // SAFETY: the root is held while it is run.
+            unsafe { current.tree().as_ref() }.outlived.add(Arc::clone(group));
+        }
+    });
+}
+
+/// Keeps what a task is a member of, which is being polled or dropped on this thread, if it leaves others behind: until it is complete. Gives it
+/// back otherwise.
+pub(crate) fn stay(task: Id, member: Member) -> Option<Member> {
+    with_current(|current| {
+        let current = current.filter(|current| current.root.id() == Some(task));
+        match current.and_then(Current::tree_if_any) {
+            Some(tree) => tree.outlived.keep(member),
+            None => Some(member),
+        }
+    })
 }
 
 /// Raises a stop in what is being polled on this thread; false if that is nothing.

@@ -12,6 +12,7 @@ mod island;
 mod lazy;
 #[cfg(all(test, tress_loom))]
 mod model;
+mod outlived;
 mod owned;
 mod raw;
 mod ready;
@@ -31,17 +32,20 @@ pub use self::shared::SharedLazy;
 
 pub(crate) use self::current::{
     Current, Entered, Place, backtrace, current_executor, current_id, is_on_stack, is_polling, is_traced,
-    movable_root, outside, place, raise,
+    movable_root, outlive, outside, place, raise, root_polls, stay, with_asks,
 };
+pub(crate) use self::outlived::LeftBehind;
 pub(crate) use self::root::{RootRef, RootVtable};
 pub(crate) use self::run::{end, has_woken_frames, run, run_frames};
 pub(crate) use self::teardown::keep_first;
 pub(crate) use self::visit::{leave_to_next_run, visit};
 pub(crate) use self::waker::wake_without_scheduling;
 
+use self::outlived::Outlived;
 use self::owned::Owned;
 use self::raw::RawFrame;
 use self::ready::{Pushed, ReadyList};
+use crate::task::moving::Asks;
 
 /// The frames below one root.
 #[derive(Debug)]
@@ -51,6 +55,10 @@ pub(crate) struct Tree {
     ready: ReadyList,
     /// The frames whose handles lie in the root's own future. For whoever runs the tree.
     children: Owned<Option<RawFrame>>,
+    /// Whom the root does not end before. For whoever runs the tree.
+    outlived: Outlived,
+    /// Where the root is to be run. For whoever runs the tree.
+    asks: Asks,
 }
 
 impl Tree {
@@ -58,7 +66,23 @@ impl Tree {
     ///
     /// The root keeps the tree for as long as anybody holds a reference to the root.
     pub(crate) fn new(root: RootRef) -> Self {
-        Self { root, ready: ReadyList::new(), children: Owned::new(None) }
+        Self {
+            root,
+            ready: ReadyList::new(),
+            children: Owned::new(None),
+            outlived: Outlived::new(),
+            asks: Asks::new(),
+        }
+    }
+
+    /// Where the root is to be run. For whoever runs the tree.
+    pub(crate) fn asks(&self) -> &Asks {
+        &self.asks
+    }
+
+    /// Whom the root, which is ending, has to wait for, if there is anybody. By whoever runs the tree.
+    pub(crate) fn take_outlived(&self) -> Option<LeftBehind> {
+        self.outlived.take()
     }
 
     /// Whether frames have been woken.

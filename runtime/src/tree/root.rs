@@ -30,6 +30,8 @@ pub(crate) struct RootVtable {
     pub(crate) retain: unsafe fn(NonNull<()>),
     /// Releases one.
     pub(crate) release: unsafe fn(NonNull<()>),
+    /// How many runs of the root have ended, if that is counted.
+    pub(crate) polls: unsafe fn(NonNull<()>) -> u32,
     /// Whether the root may be run on another executor for a while.
     pub(crate) is_movable: unsafe fn(NonNull<()>) -> bool,
     /// The address of the executor that runs the root, if transfers to it make sense.
@@ -84,6 +86,11 @@ impl RootRef {
     pub(super) fn schedule(self) {
         // SAFETY: the table belongs to the data (see `new`), which is held.
         unsafe { (self.vtable.schedule)(self.data) }
+    }
+
+    pub(super) fn polls(self) -> u32 {
+        // SAFETY: as above.
+        unsafe { (self.vtable.polls)(self.data) }
     }
 
     pub(super) fn is_movable(self) -> bool {

@@ -1,0 +1,238 @@
+//! A stay on another executor, as wakers know it.
+
+use std::cell::RefCell;
+use std::task::{Wake, Waker};
+
+use crate::executor::{AnyExecutor, Executor};
+use crate::primitive::sync::atomic::{AtomicBool, Ordering};
+use crate::primitive::sync::{Mutex, PlainArc};
+use crate::primitive::thread::thread_local;
+use crate::task::moving;
+
+/// What wakers of the future refer to.
+pub(super) struct Hop {
+    /// Values: whether the future has been woken since it was last polled on its executor. Set by wakers, cleared by whoever polls; publishes what the
+    /// wakers did.
+    is_woken: AtomicBool,
+    /// Values: whether another executor has been chosen since whoever polls has looked. Set and cleared by whoever polls; publishes nothing.
+    has_moved: AtomicBool,
+    /// Values: whether the future is being polled on its executor, and not on the way of a hop inside it. Written by whoever polls; publishes nothing.
+    is_home: AtomicBool,
+    link: Mutex<Link>,
+}
+
+/// How a hop reaches whoever polls it.
+struct Link {
+    /// Where the future is polled. Exchanged by whoever polls.
+    executor: PlainArc<AnyExecutor>,
+    /// The hop that it is inside of, if it was polled with that one's waker.
+    outer: Option<PlainArc<Hop>>,
+    /// Else the waker that it was polled with.
+    waker: Option<Waker>,
+    /// Where hops inside this one, at any depth, want the task: there the future is polled, too, on the way. The oldest first.
+    passes: Vec<Pass>,
+}
+
+/// A wish of a hop that is inside another one.
+#[derive(Clone)]
+pub(super) struct Pass {
+    /// Whose: an address.
+    pub(super) asker: usize,
+    pub(super) to: PlainArc<AnyExecutor>,
+}
+
+thread_local! {
+    /// The innermost hop whose future is being polled on this thread.
+    static CURRENT: RefCell<Option<PlainArc<Hop>>> = const { RefCell::new(None) };
+}
+
+/// The innermost hop whose future is being polled on this thread.
+pub(super) fn current() -> Option<PlainArc<Hop>> {
+    CURRENT.try_with(|current| current.borrow().clone()).ok().flatten()
+}
+
+/// Polls `f` as the inside of a hop.
+pub(super) fn inside<R>(hop: &PlainArc<Hop>, f: impl FnOnce() -> R) -> R {
+    struct Restore(Option<PlainArc<Hop>>);
+
+    impl Drop for Restore {
+        fn drop(&mut self) {
+            let former = CURRENT.try_with(|current| current.replace(self.0.take()));
+            drop(former);
+        }
+    }
+
+    let former = CURRENT.try_with(|current| current.replace(Some(PlainArc::clone(hop))));
+    let _restore = Restore(former.ok().flatten());
+    f()
+}
+
+impl Hop {
+    /// A hop to an executor, whose future is to be polled at once.
+    pub(super) fn new(executor: PlainArc<AnyExecutor>) -> PlainArc<Self> {
+        let link = Link { executor, outer: None, waker: None, passes: Vec::new() };
+        PlainArc::new(Self {
+            is_woken: AtomicBool::new(true),
+            has_moved: AtomicBool::new(false),
+            is_home: AtomicBool::new(false),
+            link: Mutex::new(link),
+        })
+    }
+
+    /// Whether the future has been woken since it was last polled on its executor.
+    pub(super) fn is_woken(&self) -> bool {
+        self.is_woken.load(Ordering::Acquire)
+    }
+
+    /// The future is about to be polled on its executor: a wake that comes later leads to another poll. Says whether it has been woken.
+    pub(super) fn take_wake(&self) -> bool {
+        self.is_woken.swap(false, Ordering::AcqRel)
+    }
+
+    /// Says whether the future is about to be polled on its executor, or on the way of another hop.
+    pub(super) fn set_home(&self, is_home: bool) {
+        self.is_home.store(is_home, Ordering::Relaxed);
+    }
+
+    pub(super) fn is_home(&self) -> bool {
+        self.is_home.load(Ordering::Relaxed)
+    }
+
+    /// Has the future polled on another executor from now on, when it is woken. By whoever polls it; says where that was before.
+    pub(super) fn move_to(&self, executor: PlainArc<AnyExecutor>) -> PlainArc<AnyExecutor> {
+        self.has_moved.store(true, Ordering::Relaxed);
+        std::mem::replace(&mut self.link.lock().executor, executor)
+    }
+
+    /// The executor, if it is another one than at the last call.
+    pub(super) fn take_move(&self) -> Option<PlainArc<AnyExecutor>> {
+        if !self.has_moved.load(Ordering::Relaxed) {
+            return None;
+        }
+        self.has_moved.store(false, Ordering::Relaxed);
+        Some(self.executor())
+    }
+
+    pub(super) fn executor(&self) -> PlainArc<AnyExecutor> {
+        PlainArc::clone(&self.link.lock().executor)
+    }
+
+    /// Whoever polls this now is woken from now on. Says whether it is another hop than before.
+    pub(super) fn register(self: &PlainArc<Self>, waker: &Waker) -> bool {
+        let outer = current();
+        // With something between them that has wakers of its own, they go through that.
+        let outer = outer.filter(|outer| Waker::from(PlainArc::clone(outer)).will_wake(waker));
+        let is_same = {
+            let link = self.link.lock();
+            let is_same_outer =
+                outer.as_ref().map(PlainArc::as_ptr) == link.outer.as_ref().map(PlainArc::as_ptr);
+            let needs_none = outer.is_some() || link.waker.as_ref().is_some_and(|own| own.will_wake(waker));
+            if is_same_outer && needs_none {
+                return false;
+            }
+            is_same_outer
+        };
+        // What is foreign is cloned and dropped without the lock.
+        let waker = if outer.is_none() { Some(waker.clone()) } else { None };
+        let former = {
+            let mut link = self.link.lock();
+            (std::mem::replace(&mut link.outer, outer), std::mem::replace(&mut link.waker, waker))
+        };
+        if !is_same {
+            withdraw(former.0, self.address());
+        }
+        !is_same
+    }
+
+    /// What has the task polled, and this in it, on an executor: on its own, if none is given.
+    pub(super) fn rouser(
+        self: &PlainArc<Self>,
+        to: Option<&PlainArc<AnyExecutor>>,
+    ) -> Option<(Waker, PlainArc<AnyExecutor>)> {
+        let (mut next, mut waker, to) = {
+            let mut link = self.link.lock();
+            // One that finds none comes after another that has taken it, and before the poll that was brought about by that.
+            (link.outer.clone(), link.waker.take(), PlainArc::clone(to.unwrap_or(&link.executor)))
+        };
+        if next.is_some() {
+            let pass = Pass { asker: self.address(), to: PlainArc::clone(&to) };
+            while let Some(outer) = next {
+                let mut link = outer.link.lock();
+                let place = link.passes.iter_mut().find(|other| other.asker == pass.asker);
+                let former = match place {
+                    Some(place) => Some(std::mem::replace(place, pass.clone())),
+                    None => {
+                        link.passes.push(pass.clone());
+                        None
+                    }
+                };
+                next = link.outer.clone();
+                waker = link.waker.take();
+                drop(link);
+                drop(former);
+            }
+        }
+        Some((waker?, to))
+    }
+
+    /// Lets go of whoever polls: wakers of the future wake nobody from now on.
+    pub(super) fn unlink(self: &PlainArc<Self>) {
+        let (outer, waker) = {
+            let mut link = self.link.lock();
+            (link.outer.take(), link.waker.take())
+        };
+        drop(waker);
+        withdraw(outer, self.address());
+    }
+
+    /// Where the task is to go for the sake of hops inside this one.
+    pub(super) fn passes(&self) -> Vec<Pass> {
+        self.link.lock().passes.clone()
+    }
+
+    /// Takes out those that are to go where the task is. Says whether there were any.
+    pub(super) fn arrive_for_others(&self) -> bool {
+        let arrived: Vec<Pass> = self.passes().into_iter().filter(|pass| pass.to.is_current()).collect();
+        for pass in &arrived {
+            self.withdraw_here(pass.asker);
+        }
+        !arrived.is_empty()
+    }
+
+    pub(super) fn withdraw_here(&self, asker: usize) -> Option<PlainArc<Self>> {
+        let mut link = self.link.lock();
+        let place = link.passes.iter().position(|pass| pass.asker == asker);
+        let pass = place.map(|place| link.passes.remove(place));
+        let outer = link.outer.clone();
+        drop(link);
+        drop(pass);
+        outer
+    }
+
+    /// Names it.
+    pub(super) fn address(self: &PlainArc<Self>) -> usize {
+        PlainArc::as_ptr(self).addr()
+    }
+}
+
+/// Takes back the wish of a hop that has been inside of these.
+fn withdraw(outer: Option<PlainArc<Hop>>, asker: usize) {
+    let mut next = outer;
+    while let Some(outer) = next {
+        next = outer.withdraw_here(asker);
+    }
+}
+
+impl Wake for Hop {
+    fn wake(self: PlainArc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &PlainArc<Self>) {
+        if !self.is_woken.swap(true, Ordering::AcqRel)
+            && let Some((waker, executor)) = self.rouser(None)
+        {
+            moving::wake_on(waker, &executor);
+        }
+    }
+}
