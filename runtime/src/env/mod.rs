@@ -46,11 +46,19 @@ mod current;
 mod node;
 mod scope;
 
+#[cfg(not(feature = "tracing"))]
+mod no_span;
+#[cfg(feature = "tracing")]
+mod span;
+#[cfg(not(feature = "tracing"))]
+use no_span as span;
+
 pub use self::node::Env;
 pub use self::scope::{Scope, Scoped, scope, shield};
 
 pub(crate) use self::current::{Entered, Recorded, detached, is_empty, outside, stop_scope, within};
 pub(crate) use self::scope::child;
+pub(crate) use self::span::RecordedSpan;
 
 /// Lends the current environment.
 ///
