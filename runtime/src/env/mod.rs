@@ -58,7 +58,7 @@ pub use self::scope::{Scope, Scoped, scope, shield};
 
 pub(crate) use self::current::{Entered, Recorded, detached, is_empty, outside, stop_scope, within};
 pub(crate) use self::scope::child;
-pub(crate) use self::span::RecordedSpan;
+pub(crate) use self::span::{RecordedSpan, outside_spans};
 
 /// Lends the current environment.
 ///

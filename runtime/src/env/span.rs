@@ -44,6 +44,45 @@ impl Drop for EnteredSpan<'_> {
     }
 }
 
+/// Spans that the thread has left, the innermost first; dropped, it enters them again.
+#[derive(Debug)]
+struct Left(Vec<Span>);
+
+impl Left {
+    /// Leaves every span that the thread runs in.
+    fn all() -> Self {
+        let mut left = Vec::new();
+        while left.len() < MOST_LEFT {
+            let span = current();
+            if span.is_disabled() {
+                break;
+            }
+            contain_panic(|| {
+                span.with_subscriber(|(id, subscriber)| subscriber.exit(id));
+            });
+            left.push(span);
+        }
+        Self(left)
+    }
+}
+
+impl Drop for Left {
+    fn drop(&mut self) {
+        while let Some(span) = self.0.pop() {
+            contain_panic(|| {
+                span.with_subscriber(|(id, subscriber)| subscriber.enter(id));
+            });
+            contain_panic(|| drop(span));
+        }
+    }
+}
+
+/// Runs `f` in no span: what it polls or drops is none of the caller's.
+pub(crate) fn outside_spans<R>(f: impl FnOnce() -> R) -> R {
+    let _left = Left::all();
+    f()
+}
+
 /// The current span; a disabled one if there is none.
 #[inline]
 fn current() -> Span {
@@ -51,3 +90,6 @@ fn current() -> Span {
     contain_panic(|| span = Span::current());
     span
 }
+
+/// So many spans are left. Others' subscribers may have one current whatever is left.
+const MOST_LEFT: usize = 256;

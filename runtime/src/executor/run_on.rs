@@ -14,7 +14,7 @@ use super::launch::Caught;
 use super::rendezvous::call_on;
 use super::{AnyExecutor, Executor};
 use crate::containment::contain_panic;
-use crate::env::{self, Env, Scoped};
+use crate::env::{self, Env, RecordedSpan, Scoped};
 use crate::primitive::sync::atomic::{AtomicBool, Ordering};
 use crate::primitive::sync::{Mutex, PlainArc};
 use crate::stop::{self, CatchStop, Outcome};
@@ -456,8 +456,10 @@ where
         return Poll::Pending;
     }
     let env: Env = env::current();
+    let span = RecordedSpan::current();
     let mut poll = Poll::Pending;
     let is_called = call_on(hop.executor.as_ref(), &mut || {
+        let _in_span = span.as_ref().map(RecordedSpan::enter);
         poll = env::within(&env, || poll_inner(hop, inner.as_mut()));
     });
     assert!(is_called, "`run_on`: the executor has dropped what it was given");
