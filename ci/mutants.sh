@@ -10,7 +10,7 @@
 #
 #   Test: path::of::the::test
 #
-# or, for one of the package's own tests, `Test: tests/file::the_test`;
+# or, for one of the package's own tests, `Test: tests/file::the_test`; a second one, `Features: …`, says with which features that is built;
 # and the lines before the diff say what it breaks. A test in a `model` is run under loom, any other as it is. A patch
 # that does not apply, code that does not compile, and a test that passes or is not there are failures of this script.
 set -euo pipefail
@@ -42,6 +42,10 @@ chosen() {
 
 test_of() {
     sed -n '1s/^Test: //p' "$1"
+}
+
+features_of() {
+    sed -n '2s/^Features: //p' "$1"
 }
 
 mapfile -t patches < <(chosen)
@@ -86,13 +90,13 @@ GIT_CEILING_DIRECTORIES=$(dirname "$tree")
 # One crate is built over and over.
 export CARGO_INCREMENTAL=1 CARGO_TERM_COLOR=never CARGO_TARGET_DIR="$tree/target"
 
-# Runs cargo for a test, under loom if it is a model: time limit in seconds, test, arguments.
+# Runs cargo for a test, under loom if it is a model: time limit in seconds, test, features, arguments.
 cargo_for() {
-    local limit=$1 test=$2 model=() file
-    shift 2
+    local limit=$1 test=$2 features=$3 model=() file
+    shift 3
     if [[ "$test" == tests/* ]]; then
         file=${test#tests/}
-        timeout --kill-after=5 "$limit" cargo test --quiet --package tress --test "${file%%::*}" "$@"
+        timeout --kill-after=5 "$limit" cargo test --quiet --package tress --features "$features" --test "${file%%::*}" "$@"
         return
     fi
     if [[ "$test" == *::model::* ]]; then
@@ -119,6 +123,7 @@ for patch in "${patches[@]}"; do
     ((SECONDS < ${TRESS_MUTANTS_SECONDS:-SECONDS + 1})) || break
     tried=$((tried + 1))
     test=$(test_of "$patch")
+    features=$(features_of "$patch")
     begun=$SECONDS
     code=0
     : > "$log"
@@ -130,10 +135,10 @@ for patch in "${patches[@]}"; do
         complain "$(basename "$patch") does not apply"
         continue
     fi
-    if ! cargo_for 600 "$test" --no-run > "$log" 2>&1; then
+    if ! cargo_for 600 "$test" "$features" --no-run > "$log" 2>&1; then
         complain "$(basename "$patch") does not compile"
     else
-        cargo_for 180 "$test" -- --exact "${test#tests/*::}" > "$log" 2>&1 || code=$?
+        cargo_for 180 "$test" "$features" -- --exact "${test#tests/*::}" > "$log" 2>&1 || code=$?
         if [[ $code -eq 0 ]]; then
             complain "$(basename "$patch") is not seen by $test"
         elif [[ $code -ge 124 && "$test" == *::model::* ]]; then

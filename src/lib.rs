@@ -65,6 +65,11 @@
 //! | [`strand`] | serial executors; empty so far |
 //! | [`runtime`] | the seams below all of these, for leaf operations of one's own |
 //!
+//! # Features
+//!
+//! `tracing`, off by default: a [`task::Lazy`] stays in the spans of the crate `tracing`, also where a worker polls it directly; see
+//! [`env`](mod@env#spans).
+//!
 //! # What is not here yet
 //!
 //! *Files*: [`task::spawn_blocking`] with `std::fs`.

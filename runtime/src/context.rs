@@ -89,9 +89,9 @@ pub(crate) fn run_without_queue<R>(pool: &PoolRef, f: impl FnOnce() -> R) -> R {
     within(&RunLoop::new(pool, ptr::null()), f)
 }
 
-/// Runs `f`, which polls or drops what has nothing to do with whoever calls: with neither its window nor its environment.
+/// Runs `f`, which polls or drops what has nothing to do with whoever calls: in neither its window nor its environment nor its spans.
 pub(crate) fn apart<R>(f: impl FnOnce() -> R) -> R {
-    env::outside(|| frame::within(None, f))
+    env::outside(|| env::outside_spans(|| frame::within(None, f)))
 }
 
 /// Panics if the thread is in a run loop, in which the function with this name would block it.

@@ -45,7 +45,7 @@ pub struct EnterGuard {
 /// The task starts soon, whether its handle is awaited or not; dropping the handle detaches it. Its frame comes from the
 /// allocator whose window is open ([`with_allocator`](crate::frame::with_allocator)), else from the runtime's
 /// ([`Builder::frames`](crate::Builder::frames)). If there is none to be had, the future is dropped and the handle gives an error
-/// for which [`is_refused`](crate::task::JoinError::is_refused) holds.
+/// for which [`is_refused`](crate::task::JoinError::is_refused) holds. What it inherits of its spawner is in the table of [`env`](mod@crate::env).
 ///
 /// # Panics
 ///

@@ -10,6 +10,7 @@
 //! | values | yes | yes |
 //! | executor (see [`executor::current`](crate::executor::current)) | yes | yes |
 //! | allocator of frames | see [`frame::scope`](crate::frame::scope) | yes, if the window is open |
+//! | span of the crate `tracing` | yes: by itself down to the first [`Lazy`](crate::task::Lazy), with the feature `tracing` below that, too | no |
 //!
 //! Where there is none, which is where most code runs, it costs nothing: no allocation, no atomic operation, and a look at it is one load.
 //!
@@ -19,6 +20,23 @@
 //! the task that calls it, and no stop token: nobody could be told that it has been stopped. The tasks that run meanwhile on that thread
 //! have their own environments. Under another library's `block_on`, called in a task, everything is as in the task itself: also the stop
 //! token, whose stop that executor knows nothing of: where that may come, wrap the future in [`shield`].
+//!
+//! # Spans
+//!
+//! What `future.instrument(span)` makes, of the crate `tracing`, enters its span around each poll; so a [`Lazy`](crate::task::Lazy) inside, which is
+//! polled directly, would leave it after the first. With the feature `tracing`, which is off by default, the frame of a `Lazy` keeps the span
+//! that is current when it is first polled, and is in it whenever it is polled or dropped, on whatever thread:
+//!
+//! * That is the innermost one; those around it are seen as its parents only. A layer of `tracing-subscriber` whose own filter leaves the
+//!   innermost one out finds none in direct polls.
+//! * It is current for the subscriber that it was made for. Which subscriber is the thread's, as `with_subscriber` says for a future, is not kept:
+//!   there, use [`Lazy::opaque`](crate::task::Lazy::opaque).
+//! * What a frame holds is dropped in its own span, leaf first, before `tracing` enters the spans further up in order to drop what they are around.
+//! * A spawned task is in no span of whoever spawns it, wakes it, or runs it meanwhile, as in `block_on`, an executor's loop or a dump: to be in
+//!   one, it is spawned as `tress::spawn(future.instrument(span))`.
+//! * What [`run_on`](crate::executor::run_on) runs elsewhere is in the span of whoever awaits it.
+//!
+//! A subscriber that panics meanwhile, when a span is entered, left or dropped, ends nothing.
 //!
 //! # Examples
 //!
@@ -46,11 +64,19 @@ mod current;
 mod node;
 mod scope;
 
+#[cfg(not(feature = "tracing"))]
+mod no_span;
+#[cfg(feature = "tracing")]
+mod span;
+#[cfg(not(feature = "tracing"))]
+use no_span as span;
+
 pub use self::node::Env;
 pub use self::scope::{Scope, Scoped, scope, shield};
 
 pub(crate) use self::current::{Entered, Recorded, detached, is_empty, outside, stop_scope, within};
 pub(crate) use self::scope::child;
+pub(crate) use self::span::{RecordedSpan, outside_spans};
 
 /// Lends the current environment.
 ///

@@ -152,9 +152,10 @@ impl Local {
             }
             match self.pop() {
                 // A closed pool runs nothing more, not even what was about to be queued when it was cleared.
-                Some(runnable) if self.pool.is_closed() => drop(runnable),
+                Some(runnable) if self.pool.is_closed() => env::outside_spans(|| drop(runnable)),
+                // The spans that `block_on` was called in are the root's.
                 Some(runnable) => {
-                    self.run(runnable);
+                    env::outside_spans(|| self.run(runnable));
                 }
                 None if root.is_woken() => {}
                 None => {

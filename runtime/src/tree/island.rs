@@ -34,6 +34,8 @@ pub(super) fn isolate(frame: RawFrame) {
             Phase::PoisonedRooted => Phase::PoisonedIsland,
             phase => phase,
         });
+        // What is around its handle is around its polls again.
+        leaf.drop_span();
         if leaf == frame {
             return;
         }

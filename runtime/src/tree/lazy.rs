@@ -32,7 +32,9 @@ use crate::frame::AllocError;
 /// island, with everything below it.
 ///
 /// A wrapper that does something around each poll sees the first one only, since later ones go to the frame directly, and one that
-/// does something around the drop may come after that of the frame; [`opaque`](Self::opaque) keeps a frame an island.
+/// does something around the drop may come after that of the frame; [`opaque`](Self::opaque) keeps a frame an island. Not so an
+/// [environment](crate::env), and [spans](crate::env#spans) of the crate `tracing`, with the feature of that name: a frame is polled, and what its
+/// future holds is dropped, in those in which it was awaited first.
 ///
 /// Where the stack is deep already, the first poll is made by the worker's loop: then the handle is pending at first, also if the
 /// future is ready at once.
@@ -286,7 +288,8 @@ impl<'a, T> Lazy<'a, T> {
 
     /// Keeps the frame an island: it is polled under its handle's poll always.
     ///
-    /// For what is wrapped by something that acts around each poll.
+    /// For what is wrapped by something that acts around each poll, and is neither of the two that reach frames by themselves, an
+    /// [environment](crate::env) and a [span](crate::env#spans).
     ///
     /// # Examples
     ///

@@ -36,12 +36,42 @@ impl<T: Copy> Owned<T> {
     }
 }
 
-impl<T: Copy> Unset<T> {
+impl<T> Unset<T> {
     #[cfg(tress_loom)]
     pub(super) fn new() -> Self {
-        Self(Owned::new(MaybeUninit::uninit()))
+        Self(Owned(UnsafeCell::new(MaybeUninit::uninit())))
     }
 
+    #[inline(always)]
+    pub(super) fn set(&self, value: T) {
+        // SAFETY: as that of `Owned`; who has a reference to what is there has promised that this is not called. It is not dropped.
+        self.0.0.with_mut(|place| unsafe { *place = MaybeUninit::new(value) });
+    }
+
+    /// The value that was set last, where it is.
+    ///
+    /// # Safety
+    ///
+    /// It has been set, and is neither taken nor set again while the result is used.
+    #[inline(always)]
+    pub(super) unsafe fn get_ref(&self) -> &T {
+        // SAFETY: the caller's promise.
+        self.0.0.with(|place| unsafe { &*place.cast::<T>() })
+    }
+
+    /// Takes the value out.
+    ///
+    /// # Safety
+    ///
+    /// It has been set, and not been taken since.
+    #[inline(always)]
+    pub(super) unsafe fn take(&self) -> T {
+        // SAFETY: the caller's promise.
+        self.0.0.with(|place| unsafe { place.cast::<T>().read() })
+    }
+}
+
+impl<T: Copy> Unset<T> {
     /// The value that was set last.
     ///
     /// # Safety
@@ -51,11 +81,6 @@ impl<T: Copy> Unset<T> {
     pub(super) unsafe fn get(&self) -> T {
         // SAFETY: the caller's promise.
         unsafe { self.0.get().assume_init() }
-    }
-
-    #[inline(always)]
-    pub(super) fn set(&self, value: T) {
-        self.0.set(MaybeUninit::new(value));
     }
 }
 

@@ -14,7 +14,7 @@ use super::state::{Freed, State, ToNotified, ToReleased};
 use super::status::{Bounds, Phase, Status};
 use super::teardown;
 use super::waker::WakerRef;
-use crate::env::{self, Entered, Recorded};
+use crate::env::{self, Entered, Recorded, RecordedSpan};
 use crate::frame::{self, EnterAllocator, Maker};
 use crate::stop::{self, StopScope};
 use crate::trace::collector;
@@ -49,6 +49,8 @@ pub(super) struct FrameHeader {
     awaited_at: Unset<&'static Location<'static>>,
     /// Set when the frame is linked, if there is one: the environment that it was first polled in.
     env: Unset<Recorded>,
+    /// Set when the frame is linked, if there is one: the span that it was first polled in.
+    span: Unset<RecordedSpan>,
 }
 
 /// What can be done with a frame whose future's type is not known.
@@ -143,6 +145,8 @@ impl FrameHeader {
         unsafe { (&raw mut (*place).awaited_at).write(Unset::new()) };
         // SAFETY: as above.
         unsafe { (&raw mut (*place).env).write(Unset::new()) };
+        // SAFETY: as above.
+        unsafe { (&raw mut (*place).span).write(Unset::new()) };
     }
 }
 
@@ -268,7 +272,12 @@ impl RawFrame {
             header.env.set(env);
         }
         let status = status.with_polling(false).with_linked(true).with_unconstrained(is_unconstrained);
-        header.status.set(status.with_env(env.is_some()));
+        let mut status = status.with_env(env.is_some());
+        if let Some(span) = RecordedSpan::current() {
+            header.span.set(span);
+            status = status.with_span(true);
+        }
+        header.status.set(status);
         let list = self.siblings(tree);
         let next = list.get();
         header.next_sibling.set(next);
@@ -352,6 +361,7 @@ impl RawFrame {
         let (layout, status) = (self.vtable().layout, self.status());
         let origin = status.origin();
         self.drop_env();
+        debug_assert!(!status.has_span(), "its future is gone, or an island's");
         self.retire();
         // SAFETY: the last reference is gone; the frame was allocated with this layout and kind, by this maker.
         unsafe { frame::free_from(self.0.cast(), layout, frame::Kind::Raw, origin) };
@@ -375,6 +385,30 @@ impl RawFrame {
         let env = unsafe { self.header().env.get() };
         // SAFETY: the status does not say so any more, and whoever has entered it has left it.
         unsafe { env.release(&WakerRef::new(&self)) };
+    }
+
+    /// Lets go of the frame's span, if it has one: nobody polls the frame past what is around its handle any more.
+    #[inline(always)]
+    pub(super) fn drop_span(self) {
+        if self.status().has_span() {
+            self.drop_its_span();
+        }
+    }
+
+    #[cold]
+    fn drop_its_span(self) {
+        self.header().status.set(self.status().with_span(false));
+        // SAFETY: the status said that it was set, and does not say so any more; whoever has entered it has left it.
+        unsafe { self.header().span.take() }.release();
+    }
+
+    /// Polls or drops the frame's future in the span that its first poll was made in, if there was one.
+    #[inline(always)]
+    pub(super) fn in_span<R>(self, f: impl FnOnce() -> R) -> R {
+        // SAFETY: the status says that it was set; who polls or drops the future is the one who lets go of the span, afterwards.
+        let span = self.status().has_span().then(|| unsafe { self.header().span.get_ref() });
+        let _entered = span.map(RecordedSpan::enter);
+        f()
     }
 
     /// Whether the frame was first polled below a scope that is stopped as this one is.
@@ -515,12 +549,13 @@ impl RawFrame {
             self.set_polling(false);
             !done && self.status().is_stop_raised()
         };
-        let is_stopped = poll() && stop::holds(&mut poll);
+        let is_stopped = self.in_span(|| poll() && stop::holds(&mut poll));
         drop(env);
         if is_stopped {
             teardown::stop(self);
         } else if done {
             self.drop_env();
+            self.drop_span();
         }
         done || is_stopped
     }

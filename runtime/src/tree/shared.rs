@@ -23,7 +23,8 @@ use crate::trace::collector;
 /// A [`Lazy`] that many can await: it runs once, and each gets a clone of the output.
 ///
 /// It starts when one of the clones is first awaited, is driven by whichever of those that wait is polled, and is dropped
-/// with the last clone. It is an island (see [`Lazy`]). Made by [`Lazy::shared`].
+/// with the last clone. It is an island (see [`Lazy`]): each of its polls is in the [environment](crate::env) and the spans of whoever drives
+/// it then. Made by [`Lazy::shared`].
 ///
 /// # Cancel safety
 ///

@@ -164,6 +164,18 @@ impl Status {
         self.with(ENV, has_env)
     }
 
+    /// Whether the frame keeps a span.
+    #[inline(always)]
+    pub(super) const fn has_span(self) -> bool {
+        // Never where there are no spans: then what depends on it is no code.
+        cfg!(feature = "tracing") && self.0 & SPAN != 0
+    }
+
+    #[inline(always)]
+    pub(super) const fn with_span(self, has_span: bool) -> Self {
+        self.with(SPAN, has_span)
+    }
+
     #[inline(always)]
     const fn with(self, bit: u32, is_set: bool) -> Self {
         Self(if is_set { self.0 | bit } else { self.0 & !bit })
@@ -182,6 +194,7 @@ impl fmt::Debug for Status {
             .field("is_stop_raised", &self.is_stop_raised())
             .field("is_stopped", &self.is_stopped())
             .field("has_env", &self.has_env())
+            .field("has_span", &self.has_span())
             .finish()
     }
 }
@@ -196,3 +209,4 @@ const FOREIGN: u32 = 1 << 19;
 const STOPPED: u32 = 1 << 20;
 const ENV: u32 = 1 << 21;
 const STOP_RAISED: u32 = 1 << 22;
+const SPAN: u32 = 1 << 23;

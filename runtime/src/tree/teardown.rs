@@ -86,9 +86,10 @@ fn empty(frame: RawFrame) -> Option<Payload> {
     // SAFETY: the guard is dropped in this function.
     let env = unsafe { frame.enter_env() };
     // SAFETY: the phase said that the future, or the output, is there, and it does not any more.
-    let panic = catch_unwind(AssertUnwindSafe(|| unsafe { drop_it(frame) })).err();
+    let panic = frame.in_span(|| catch_unwind(AssertUnwindSafe(|| unsafe { drop_it(frame) }))).err();
     drop(env);
     frame.drop_env();
+    frame.drop_span();
     panic
 }
 

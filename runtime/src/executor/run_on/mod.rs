@@ -22,7 +22,7 @@ use super::caught::Caught;
 use super::rendezvous::call_on;
 use super::{AnyExecutor, Executor};
 use crate::containment::contain_panic;
-use crate::env::{self, Env};
+use crate::env::{self, Env, RecordedSpan};
 use crate::primitive::sync::PlainArc;
 use crate::stop::{self, CatchStop, Outcome};
 use crate::task::{Id, moving};
@@ -332,10 +332,12 @@ where
         return Poll::Pending;
     }
     let env: Env = env::current();
+    let span = RecordedSpan::current();
     let executor = PlainArc::clone(&trip.executor);
     let mut poll = Poll::Pending;
     trip.hop.set_home(true);
     let is_called = call_on(executor.as_ref().as_ref(), &mut || {
+        let _in_span = span.as_ref().map(RecordedSpan::enter);
         poll = env::within(&env, || poll_inner(trip, inner.as_mut()));
     });
     assert!(is_called, "`run_on`: the executor has dropped what it was given");
