@@ -186,9 +186,11 @@
 //!
 //! D2583 §10, which lists the algorithms of P2300, P3149 (`spawn_future`) and P3552 (`affine_on`).
 
+mod all;
 mod backoff;
 mod bell;
 mod bulk;
+mod children;
 mod fan;
 mod job;
 mod join_all;
