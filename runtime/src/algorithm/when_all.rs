@@ -25,8 +25,7 @@ use crate::stop::{self, CatchStop};
 ///
 /// A future is polled only when it was woken itself. Thousands of futures that are ready at once cost a few allocations together.
 ///
-/// For futures that cannot fail: [`join_all`](super::join_all()). For a few of different types: `try_join!`, which drops the others at the
-/// first error.
+/// For futures that cannot fail: [`join_all`](super::join_all()). For a few of different types: [`when_all_of`](super::when_all_of()).
 ///
 /// # Errors
 ///
