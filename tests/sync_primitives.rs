@@ -2,6 +2,7 @@
 
 mod support;
 
+use std::any::Any;
 use std::future::{Future, pending};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
@@ -9,7 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use futures_util::{FutureExt, StreamExt, poll};
-use support::{Census, Pend, block_on_foreign, runtime, wait_until, watchdog};
+use support::{Census, Counted, Pend, block_on_foreign, runtime, wait_until, watchdog};
 use tress::sync::broadcast::error::RecvError;
 use tress::sync::{Barrier, Mutex, Notify, OnceCell, RwLock, Semaphore, broadcast, mpsc, oneshot, watch};
 use tress::task::{JoinHandle, yield_now};
@@ -84,6 +85,100 @@ fn an_rwlock_is_held_by_one_writer_or_many_readers() {
         }
     });
     assert_eq!(Arc::into_inner(pair).unwrap().into_inner(), (800, 800));
+}
+
+/// Owned guards hold the same lock as borrowed ones, and take the same queue.
+#[test]
+fn owned_guards_hold_the_same_lock() {
+    let (sum, pair) = (Arc::new(Mutex::new(0)), Arc::new(RwLock::new((0, 0))));
+    with_tasks(32, |number| {
+        let (sum, pair) = (Arc::clone(&sum), Arc::clone(&pair));
+        async move {
+            for round in 0..200 {
+                if (number + round) % 7 == 0 {
+                    // Those that leave the queue, or take the lock and give it back.
+                    drop(Arc::clone(&sum).lock_owned().now_or_never());
+                    drop(Arc::clone(&pair).read_owned().now_or_never());
+                    drop(Arc::clone(&pair).write_owned().now_or_never());
+                }
+                if number % 2 == 0 {
+                    let mut guard = Arc::clone(&sum).lock_owned().await;
+                    let before = *guard;
+                    yield_now().await;
+                    *guard = before + 1;
+                } else {
+                    *sum.lock().await += 1;
+                }
+                if (number + round) % 4 == 0 {
+                    let mut pair = Arc::clone(&pair).write_owned().await;
+                    pair.0 += 1;
+                    yield_now().await;
+                    pair.1 += 1;
+                } else {
+                    let pair = Arc::clone(&pair).read_owned().await;
+                    yield_now().await;
+                    assert_eq!(pair.0, pair.1);
+                }
+            }
+        }
+    });
+    assert_eq!(Arc::into_inner(sum).unwrap().into_inner(), 32 * 200);
+    assert_eq!(Arc::into_inner(pair).unwrap().into_inner(), (1600, 1600));
+}
+
+/// Whether or not the `Arc` is one of a type with a size, the value goes when the last of guards and handles does.
+#[test]
+fn owned_guards_keep_what_they_lock() {
+    let census = Census::default();
+    let mutex: Arc<Mutex<dyn Any + Send>> = Arc::new(Mutex::new(census.count()));
+    let weak = Arc::downgrade(&mutex);
+    let guard = mutex.lock_owned().now_or_never().unwrap();
+    let again = weak.upgrade().unwrap();
+    assert!(Arc::clone(&again).try_lock_owned().is_err() && again.try_lock().is_err());
+    drop(again);
+    assert!(guard.is::<Counted>() && census.alive() == 1);
+    drop(guard);
+    assert!(census.alive() == 0 && weak.upgrade().is_none());
+
+    let lock: Arc<RwLock<[Counted]>> = Arc::new(RwLock::new([census.count(), census.count()]));
+    let weak = Arc::downgrade(&lock);
+    let (first, second) = (Arc::clone(&lock).try_read_owned().unwrap(), Arc::clone(&lock).read_owned());
+    let second = second.now_or_never().unwrap();
+    assert!(Arc::clone(&lock).try_write_owned().is_err() && lock.try_write().is_err());
+    drop((first, lock));
+    let writer = weak.upgrade().unwrap().write_owned().now_or_never();
+    assert!(writer.is_none() && second.len() == 2 && census.alive() == 2);
+    // The other way round: the handle is the last.
+    let lock = weak.upgrade().unwrap();
+    drop(second);
+    let writer = Arc::clone(&lock).write_owned().now_or_never().unwrap();
+    assert!(Arc::clone(&lock).try_read_owned().is_err());
+    drop(writer.downgrade());
+    assert_eq!((census.alive(), Arc::strong_count(&lock)), (2, 1));
+    drop(lock);
+    assert_eq!(census.alive(), 0);
+}
+
+#[test]
+fn an_owned_wait_that_is_dropped_keeps_nothing() {
+    let (mutex, lock) = (Arc::new(Mutex::new(())), Arc::new(RwLock::new(())));
+    let (guard, writer) = (Arc::clone(&mutex).try_lock_owned().unwrap(), lock.try_write().unwrap());
+    block_on_foreign(async {
+        let mut locks = Box::pin(Arc::clone(&mutex).lock_owned());
+        let mut reads = Box::pin(Arc::clone(&lock).read_owned());
+        let mut writes = Box::pin(Arc::clone(&lock).write_owned());
+        let mut next = pin!(lock.read());
+        assert!(poll!(&mut locks).is_pending() && poll!(&mut reads).is_pending());
+        assert!(poll!(&mut writes).is_pending() && poll!(&mut next).is_pending());
+        drop((guard, writer));
+        // They have been given the locks by now, and give them back.
+        drop(locks);
+        drop((reads, writes));
+        assert!(mutex.try_lock().is_ok());
+        drop(next.await);
+    });
+    assert_eq!((Arc::strong_count(&mutex), Arc::strong_count(&lock)), (1, 1));
+    assert!(lock.try_write().is_ok());
 }
 
 #[test]

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::Poll;
 
-use futures_util::poll;
+use futures_util::{FutureExt, poll};
 use support::{panic_text, runtime, wait_until, watchdog};
 use tress::env;
 use tress::runtime::leaf::Wait;
@@ -29,6 +29,11 @@ fn line_of(mark: &str) -> u32 {
 
 /// A dump of `future` in a task shows one wait, for `what`, at the line that is marked so.
 fn is_shown<T: Send + 'static>(what: &str, future: impl Future<Output = T> + Send + 'static) {
+    is_shown_at(what, what, future);
+}
+
+/// The same of a line with another mark.
+fn is_shown_at<T: Send + 'static>(mark: &str, what: &str, future: impl Future<Output = T> + Send + 'static) {
     let _watchdog = watchdog();
     let runtime = runtime(2);
     runtime.spawn(future);
@@ -40,7 +45,7 @@ fn is_shown<T: Send + 'static>(what: &str, future: impl Future<Output = T> + Sen
         task.state == State::Idle && !seen.is_empty()
     };
     wait_until(is_waiting, what);
-    assert_eq!(seen, [(what, file!(), line_of(what))]);
+    assert_eq!(seen, [(what, file!(), line_of(mark))]);
 }
 
 #[test]
@@ -74,6 +79,33 @@ fn locks_are_shown_in_dumps() {
         let mut first = pin!(cell.get_or_init(pending::<()>));
         assert!(poll!(&mut first).is_pending());
         cell.get_or_init(pending).await; // once cell
+    });
+}
+
+#[test]
+fn waits_for_owned_guards_are_shown_in_dumps() {
+    is_shown_at("owned mutex", "mutex", async {
+        let mutex = Arc::new(Mutex::new(()));
+        let _guard = Arc::clone(&mutex).lock_owned().await;
+        drop(mutex.lock_owned().await); // owned mutex
+    });
+    is_shown_at("owned rwlock read", "rwlock read", async {
+        let lock = Arc::new(RwLock::new(()));
+        let _guard = Arc::clone(&lock).write_owned().await;
+        drop(lock.read_owned().await); // owned rwlock read
+    });
+    is_shown_at("owned rwlock write", "rwlock write", async {
+        let lock = Arc::new(RwLock::new(()));
+        let _guard = Arc::clone(&lock).read_owned().await;
+        drop(lock.write_owned().await); // owned rwlock write
+    });
+    is_shown_at("owned semaphore permit", "semaphore permit", async {
+        drop(Arc::new(Semaphore::new(1)).acquire_many_owned(2).await); // owned semaphore permit
+    });
+    is_shown_at("owned mpsc send", "mpsc send", async {
+        let (sender, _receiver) = mpsc::channel::<()>(1);
+        let _permit = sender.clone().reserve_owned().await.unwrap();
+        drop(sender.reserve_owned().await); // owned mpsc send
     });
 }
 
@@ -164,6 +196,9 @@ fn what_need_not_wait_uses_the_budget() {
     lets_others_run(with(Mutex::new(()), |mutex| async move { drop(mutex.lock().await) }));
     lets_others_run(with(RwLock::new(()), |lock| async move { drop(lock.read().await) }));
     lets_others_run(with(RwLock::new(()), |lock| async move { drop(lock.write().await) }));
+    lets_others_run(with(Mutex::new(()), |mutex| async move { drop(mutex.lock_owned().await) }));
+    lets_others_run(with(RwLock::new(()), |lock| async move { drop(lock.read_owned().await) }));
+    lets_others_run(with(RwLock::new(()), |lock| async move { drop(lock.write_owned().await) }));
     lets_others_run(with(Semaphore::new(1), |semaphore| async move { drop(semaphore.acquire().await) }));
     lets_others_run(with(Notify::new(), |notify| async move {
         notify.notify_one();
@@ -217,7 +252,8 @@ fn what_may_not_go_ahead_takes_nothing() {
 
 /// Without a budget, or with a stop that has been requested.
 async fn takes_nothing(stop: Option<StopToken>) {
-    let (mutex, lock, semaphore) = (Mutex::new(()), RwLock::new(()), Semaphore::new(1));
+    let (mutex, lock) = (Arc::new(Mutex::new(())), Arc::new(RwLock::new(())));
+    let semaphore = Arc::new(Semaphore::new(1));
     let (notify, barrier, cell) = (Notify::new(), Barrier::new(1), OnceCell::new());
     notify.notify_one();
     let (once, mut received_once) = oneshot::channel();
@@ -241,7 +277,18 @@ async fn takes_nothing(stop: Option<StopToken>) {
             && is_refused(&stop, lock.write()).await
             && lock.try_write().is_ok()
     );
+    assert!(
+        is_refused(&stop, Arc::clone(&mutex).lock_owned()).await
+            && is_refused(&stop, Arc::clone(&lock).read_owned()).await
+            && is_refused(&stop, Arc::clone(&lock).write_owned()).await
+    );
+    assert!(mutex.try_lock_owned().is_ok() && lock.try_write_owned().is_ok());
     assert!(is_refused(&stop, semaphore.acquire()).await && semaphore.available_permits() == 1);
+    assert!(
+        is_refused(&stop, Arc::clone(&semaphore).acquire_owned()).await
+            && is_refused(&stop, Arc::clone(&semaphore).acquire_many_owned(1)).await
+            && semaphore.available_permits() == 1
+    );
     assert!(is_refused(&stop, notify.notified()).await && pin!(notify.notified()).enable());
     assert!(is_refused(&stop, barrier.wait()).await);
     assert!(is_refused(&stop, cell.get_or_init(|| async {})).await && !cell.initialized());
@@ -250,6 +297,7 @@ async fn takes_nothing(stop: Option<StopToken>) {
     assert!(
         is_refused(&stop, sender.send(8)).await
             && is_refused(&stop, sender.reserve()).await
+            && is_refused(&stop, sender.clone().reserve_owned()).await
             && sender.capacity() == 1
     );
     assert!(is_refused(&stop, heard.recv()).await && heard.len() == 1);
@@ -258,16 +306,30 @@ async fn takes_nothing(stop: Option<StopToken>) {
 
 #[test]
 fn a_stop_ends_who_waits_and_nobody_else() {
-    let _watchdog = watchdog();
-    let runtime = runtime(2);
-    let (source, mutex) = (StopSource::new(), Arc::new(Mutex::new(())));
-    let guard = mutex.try_lock().unwrap();
-    let lock = |stop: StopToken| {
+    let mutex = Arc::new(Mutex::new(()));
+    a_stop_ends_who_waits_for(mutex.try_lock().unwrap(), || {
         let mutex = Arc::clone(&mutex);
-        until(stop, async move { drop(mutex.lock().await) })
-    };
-    let stopped: Vec<_> = (0..10).map(|_| runtime.spawn(lock(source.token()))).collect();
-    let others: Vec<_> = (0..10).map(|_| runtime.spawn(lock(StopToken::never()))).collect();
+        async move { drop(mutex.lock().await) }
+    });
+    let guard = Arc::clone(&mutex).try_lock_owned().unwrap();
+    a_stop_ends_who_waits_for(guard, || Arc::clone(&mutex).lock_owned().map(drop));
+    let lock = Arc::new(RwLock::new(()));
+    let writer = Arc::clone(&lock).try_write_owned().unwrap();
+    a_stop_ends_who_waits_for(writer, || Arc::clone(&lock).read_owned().map(drop));
+    let reader = Arc::clone(&lock).try_read_owned().unwrap();
+    a_stop_ends_who_waits_for(reader, || Arc::clone(&lock).write_owned().map(drop));
+    assert_eq!((Arc::strong_count(&mutex), Arc::strong_count(&lock)), (1, 1));
+}
+
+/// The guard keeps those that `lock` makes waiting until it is dropped.
+fn a_stop_ends_who_waits_for<F>(guard: impl Sized, lock: impl Fn() -> F)
+where
+    F: Future<Output = ()> + Send + 'static,
+{
+    let _watchdog = watchdog();
+    let (runtime, source) = (runtime(2), StopSource::new());
+    let stopped: Vec<_> = (0..10).map(|_| runtime.spawn(until(source.token(), lock()))).collect();
+    let others: Vec<_> = (0..10).map(|_| runtime.spawn(until(StopToken::never(), lock()))).collect();
     let waiting = || {
         let tasks = trace::dump(runtime.handle()).tasks;
         tasks.iter().flat_map(|task| &task.frames).map(|frame| frame.waits.len()).sum::<usize>()
@@ -286,8 +348,9 @@ fn a_stop_ends_who_waits_and_nobody_else() {
 #[test]
 fn blocking_is_refused_where_it_holds_up_tasks() {
     type Call = fn();
-    let calls: [(&str, Call); 9] = [
+    let calls: [(&str, Call); 10] = [
         ("blocking_lock", || drop(Mutex::new(()).blocking_lock())),
+        ("blocking_lock_owned", || drop(Arc::new(Mutex::new(())).blocking_lock_owned())),
         ("blocking_read", || drop(RwLock::new(()).blocking_read())),
         ("blocking_write", || drop(RwLock::new(()).blocking_write())),
         ("blocking_acquire", || drop(Semaphore::new(1).blocking_acquire())),

@@ -1,25 +1,24 @@
 //! Children of one future that are polled only when they were woken.
 
-use std::future::Future;
 use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::task::{Context, Poll};
 
 use super::bell::{Bell, ChildWaker, renew};
-use super::slots::Slots;
+use super::children::{Children, Gather};
 use crate::containment::contain_panic;
 use crate::primitive::sync::Arc;
 use crate::stop::StopSource;
 use crate::tree;
 
-/// A fixed number of futures that run side by side within the poll of one parent.
+/// Futures that run side by side within the poll of one parent.
 ///
 /// The first poll goes through all of them in order. Later ones go to those that were woken, in the order of the wakes; a child
 /// that is woken while its siblings are polled has to wait for the parent's next poll. Only children that were pending
 /// have a waker of their own.
 #[derive(Debug)]
-pub(super) struct Fan<F> {
-    children: Slots<F>,
+pub(super) struct Fan<C> {
+    children: C,
     /// Those of the children that are pending.
     wakers: Vec<Option<ChildWaker>>,
     /// The first child that has not been polled yet.
@@ -29,9 +28,8 @@ pub(super) struct Fan<F> {
     bell: Arc<Bell>,
 }
 
-impl<F: Future> Fan<F> {
-    pub(super) fn new(futures: impl Iterator<Item = F>) -> Self {
-        let children = Slots::new(futures);
+impl<C: Children> Fan<C> {
+    pub(super) fn new(children: C) -> Self {
         let (live, bell) = (children.len(), Arc::new(Bell::new(children.len())));
         Self { children, wakers: Vec::new(), fresh: 0, live, bell }
     }
@@ -47,7 +45,7 @@ impl<F: Future> Fan<F> {
     pub(super) fn poll<B>(
         &mut self,
         cx: &mut Context<'_>,
-        ended: impl FnMut(usize, F::Output) -> ControlFlow<B>,
+        ended: impl FnMut(usize, C::Output) -> ControlFlow<B>,
     ) -> Poll<ControlFlow<B>> {
         self.guard(|this| this.pass(cx, ended))
     }
@@ -64,6 +62,14 @@ impl<F: Future> Fan<F> {
                 this.children.clear(this.fresh - 1);
             }
         });
+    }
+
+    /// The values of all children, which have ended.
+    pub(super) fn take_values<E>(&mut self) -> C::Values
+    where
+        C: Gather<E>,
+    {
+        self.children.take_values()
     }
 
     /// Has every child that has begun polled the next time.
@@ -85,7 +91,7 @@ impl<F: Future> Fan<F> {
     fn pass<B>(
         &mut self,
         cx: &mut Context<'_>,
-        mut ended: impl FnMut(usize, F::Output) -> ControlFlow<B>,
+        mut ended: impl FnMut(usize, C::Output) -> ControlFlow<B>,
     ) -> Poll<ControlFlow<B>> {
         // Whoever looks into the task wants to see what the children wait for.
         if tree::is_traced() {
@@ -124,7 +130,7 @@ impl<F: Future> Fan<F> {
     }
 
     /// Polls the children that have not been polled yet.
-    fn begin<B>(&mut self, ended: &mut impl FnMut(usize, F::Output) -> ControlFlow<B>) -> ControlFlow<B> {
+    fn begin<B>(&mut self, ended: &mut impl FnMut(usize, C::Output) -> ControlFlow<B>) -> ControlFlow<B> {
         let mut spare: Option<ChildWaker> = None;
         while self.fresh < self.children.len() {
             let child = self.fresh;
@@ -152,7 +158,7 @@ impl<F: Future> Fan<F> {
     }
 }
 
-impl<F> Drop for Fan<F> {
+impl<C> Drop for Fan<C> {
     fn drop(&mut self) {
         // Whoever keeps a child's waker must not keep the parent with it.
         let (_woken, parent) = self.bell.attend();

@@ -8,6 +8,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use super::fan::Fan;
+use super::slots::Slots;
 
 /// Runs futures side by side, in one task, and gives all their outputs in the order of the futures.
 ///
@@ -48,7 +49,7 @@ where
     I: IntoIterator,
     I::Item: Future,
 {
-    let children = Fan::new(futures.into_iter());
+    let children = Fan::new(Slots::new(futures.into_iter()));
     let mut outputs = Vec::new();
     outputs.resize_with(children.len(), || None);
     JoinAll { children, outputs }
@@ -57,7 +58,7 @@ where
 /// The future of [`join_all`].
 #[must_use = "futures do nothing unless awaited"]
 pub struct JoinAll<F: Future> {
-    children: Fan<F>,
+    children: Fan<Slots<F>>,
     /// Empty once they have been given.
     outputs: Vec<Option<F::Output>>,
 }

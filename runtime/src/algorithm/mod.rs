@@ -27,9 +27,10 @@
 //! | `start_detached` | the same, with nobody who awaits it | `drop(tress::spawn(work))` |
 //! | `spawn_future` | [`CountingScope`](crate::task::CountingScope) | `scope.spawn(number)` |
 //! | `into_variant` | an `enum`: a future has one type of output | `async { if early { Answer::Number(number.await) } else { Answer::Text(text.await) } }` |
-//! | `when_all` | [`when_all()`], and [`join_all()`] for what cannot fail | |
-//! | | for a few of different types, which are dropped at the first error | `tress::try_join!(one, two)` |
-//! | `when_all_with_variant` | the same: outputs of different types are an `enum` | `join_all(answers)` |
+//! | `when_all` | [`when_all_of()`], for a few of different types | `when_all_of((one, two))` |
+//! | | [`when_all()`] for many of one type, and [`join_all()`] for what cannot fail | |
+//! | | for a few which are dropped at the first error | `tress::try_join!(one, two)` |
+//! | `when_all_with_variant` | the same, of futures whose outputs are an `enum` | `join_all(answers)` |
 //! | `when_any` | [`when_any()`] | |
 //! | `sync_wait` | [`Runtime::block_on`](crate::Runtime::block_on) | `runtime.block_on(number)` |
 //! | `sync_wait_with_variant` | the same | `runtime.block_on(answer)` |
@@ -53,7 +54,7 @@
 //!
 //! ```
 //! use std::future::ready;
-//! use tress::algorithm::join_all;
+//! use tress::algorithm::{join_all, when_all_of};
 //! use tress::env;
 //! use tress::executor::run_on;
 //! use tress::stop::{self, Outcome};
@@ -144,6 +145,9 @@
 //! # assert_eq!(runtime.block_on(into_variant), expected);
 //! # }
 //! # let (one, two) = (ready(Ok::<_, ()>(1)), ready(Ok("two")));
+//! let when_all = when_all_of((one, two));
+//! # assert_eq!(runtime.block_on(when_all), Ok((1, "two")));
+//! # let (one, two) = (ready(Ok::<_, ()>(1)), ready(Ok("two")));
 //! # let when_all = async {
 //! let when_all = tress::try_join!(one, two);
 //! # when_all
@@ -174,9 +178,9 @@
 //!
 //! # How the children of one future run
 //!
-//! Those of [`when_all()`] and [`when_any()`] have an environment whose stop token is linked to the one outside; each of them is a place where a
-//! stop ends, as in [`outcome`](crate::stop::outcome). In [`join_all()`], where nobody stops anybody, a child that is stopped takes whoever awaits
-//! all with it at once.
+//! Those of [`when_all()`], [`when_all_of()`] and [`when_any()`] have an environment whose stop token is linked to the one outside; each of
+//! them is a place where a stop ends, as in [`outcome`](crate::stop::outcome). In [`join_all()`], where nobody stops anybody, a child that
+//! is stopped takes whoever awaits all with it at once.
 //!
 //! They lie side by side in one allocation. Each is polled when it was woken itself: those that
 //! are pending have a waker of their own, which queues the child and wakes the task. A task that is looked into
@@ -186,10 +190,14 @@
 //!
 //! D2583 §10, which lists the algorithms of P2300, P3149 (`spawn_future`) and P3552 (`affine_on`).
 
+mod all;
 mod backoff;
 mod bell;
+mod branches;
 mod bulk;
+mod children;
 mod fan;
+mod future_tuple;
 mod job;
 mod join_all;
 mod pace;
@@ -200,12 +208,15 @@ mod stoppable;
 #[cfg(test)]
 mod tests;
 mod when_all;
+mod when_all_of;
 mod when_any;
 
 pub use self::backoff::Backoff;
 pub use self::bulk::{bulk, bulk_chunked, try_bulk, try_bulk_chunked};
+pub use self::future_tuple::FutureTuple;
 pub use self::join_all::{JoinAll, join_all};
 pub use self::repeat_until::repeat_until;
 pub use self::retry_when::{RetryPolicy, retry_when};
 pub use self::when_all::{WhenAll, when_all};
+pub use self::when_all_of::{WhenAllOf, when_all_of};
 pub use self::when_any::{WhenAny, when_any};

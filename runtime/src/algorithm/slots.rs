@@ -7,16 +7,17 @@ use std::task::{Context, Poll};
 
 use pin_project_lite::pin_project;
 
-use crate::containment::contain_panic;
+use super::children::Children;
 
-/// A fixed number of futures, each of which is pinned, polled and dropped by itself.
+/// A fixed number of futures of one type, each of which is pinned, polled and dropped by itself.
 #[derive(Debug)]
 pub(super) struct Slots<F>(Pin<Box<[Slot<F>]>>);
 
 pin_project! {
+    /// A place for one future.
     #[project = Projected]
     #[derive(Debug)]
-    enum Slot<F> {
+    pub(super) enum Slot<F> {
         Live { #[pin] future: F },
         /// The future has been dropped.
         Empty,
@@ -28,27 +29,6 @@ impl<F> Slots<F> {
         Self(futures.map(|future| Slot::Live { future }).collect::<Box<[_]>>().into())
     }
 
-    pub(super) fn len(&self) -> usize {
-        self.0.len()
-    }
-
-    pub(super) fn is_live(&self, index: usize) -> bool {
-        matches!(self.0[index], Slot::Live { .. })
-    }
-
-    /// Drops a future, if it is still there.
-    #[inline]
-    pub(super) fn clear(&mut self, index: usize) {
-        self.slot(index).set(Slot::Empty);
-    }
-
-    /// Drops all futures, whatever their drops do.
-    pub(super) fn clear_all(&mut self) {
-        for index in 0..self.len() {
-            contain_panic(|| self.clear(index));
-        }
-    }
-
     #[inline]
     fn slot(&mut self, index: usize) -> Pin<&mut Slot<F>> {
         // SAFETY: an element is pinned with the slice that it lies in: nothing is moved out of either.
@@ -56,16 +36,43 @@ impl<F> Slots<F> {
     }
 }
 
-impl<F: Future> Slots<F> {
-    /// Polls a future, and drops it if it has ended. `None` if it is gone already.
+impl<F: Future> Children for Slots<F> {
+    type Output = F::Output;
+
+    fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    fn is_live(&self, index: usize) -> bool {
+        self.0[index].is_live()
+    }
+
     #[inline]
-    pub(super) fn poll(&mut self, index: usize, cx: &mut Context<'_>) -> Option<Poll<F::Output>> {
-        let mut slot = self.slot(index);
-        match slot.as_mut().project() {
+    fn poll(&mut self, index: usize, cx: &mut Context<'_>) -> Option<Poll<F::Output>> {
+        self.slot(index).poll(cx)
+    }
+
+    #[inline]
+    fn clear(&mut self, index: usize) {
+        self.slot(index).set(Slot::Empty);
+    }
+}
+
+impl<F> Slot<F> {
+    pub(super) fn is_live(&self) -> bool {
+        matches!(self, Self::Live { .. })
+    }
+}
+
+impl<F: Future> Slot<F> {
+    /// As [`Children::poll`].
+    #[inline]
+    pub(super) fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Option<Poll<F::Output>> {
+        match self.as_mut().project() {
             Projected::Live { future } => {
                 let poll = future.poll(cx);
                 if poll.is_ready() {
-                    slot.set(Slot::Empty);
+                    self.set(Self::Empty);
                 }
                 Some(poll)
             }

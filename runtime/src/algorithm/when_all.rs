@@ -2,15 +2,16 @@
 
 use std::fmt;
 use std::future::Future;
-use std::ops::ControlFlow;
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
 use pin_project_lite::pin_project;
 
-use super::fan::Fan;
-use super::stoppable::{Inner, Stoppable};
-use crate::stop::{self, CatchStop, Outcome, StopSource};
+use super::all::All;
+use super::children::{ALL_GIVEN, Children, Ended, Gather, keep};
+use super::slots::Slots;
+use super::stoppable::Stoppable;
+use crate::stop::{self, CatchStop};
 
 /// Runs futures side by side, in one task, and gives all their values in the order of the futures.
 ///
@@ -24,8 +25,7 @@ use crate::stop::{self, CatchStop, Outcome, StopSource};
 ///
 /// A future is polled only when it was woken itself. Thousands of futures that are ready at once cost a few allocations together.
 ///
-/// For futures that cannot fail: [`join_all`](super::join_all()). For a few of different types: `try_join!`, which drops the others at the
-/// first error.
+/// For futures that cannot fail: [`join_all`](super::join_all()). For a few of different types: [`when_all_of`](super::when_all_of()).
 ///
 /// # Errors
 ///
@@ -64,11 +64,10 @@ where
     I: IntoIterator,
     I::Item: Future<Output = Result<T, E>>,
 {
-    let children = Fan::new(futures.into_iter().map(stop::outcome));
+    let slots = Slots::new(futures.into_iter().map(stop::outcome));
     let mut values = Vec::new();
-    values.resize_with(children.len(), || None);
-    let all = All { children, values, error: None, is_stopped: false, source: None };
-    WhenAll { all: Stoppable::new(all) }
+    values.resize_with(slots.len(), || None);
+    WhenAll { all: All::new(Many { slots, values }) }
 }
 
 pin_project! {
@@ -76,7 +75,7 @@ pin_project! {
     #[must_use = "futures do nothing unless awaited"]
     pub struct WhenAll<F, T, E> {
         #[pin]
-        all: Stoppable<All<F, T, E>>,
+        all: Stoppable<All<Many<F, T>, E>>,
     }
 }
 
@@ -97,63 +96,45 @@ impl<F, T, E> fmt::Debug for WhenAll<F, T, E> {
     }
 }
 
-struct All<F, T, E> {
-    children: Fan<CatchStop<F>>,
+/// Futures of one type, and the values that they have given.
+struct Many<F, T> {
+    slots: Slots<CatchStop<F>>,
     values: Vec<Option<T>>,
-    /// The first.
-    error: Option<E>,
-    /// Whether one of the children was stopped.
-    is_stopped: bool,
-    /// `None` before it begins.
-    source: Option<StopSource>,
 }
 
-// The futures are pinned in an allocation of their own.
-impl<F, T, E> Unpin for All<F, T, E> {}
-
-impl<F, T, E> Inner<Result<Vec<T>, E>> for All<F, T, E>
+impl<F, T, E> Children for Many<F, T>
 where
     F: Future<Output = Result<T, E>>,
 {
-    fn begin(&mut self, source: StopSource) {
-        self.source = Some(source);
+    type Output = Ended<E>;
+
+    fn len(&self) -> usize {
+        self.slots.len()
+    }
+
+    fn is_live(&self, index: usize) -> bool {
+        self.slots.is_live(index)
+    }
+
+    #[inline]
+    fn poll(&mut self, index: usize, cx: &mut Context<'_>) -> Option<Poll<Self::Output>> {
+        Some(self.slots.poll(index, cx)?.map(|ended| keep(&mut self.values[index], ended)))
+    }
+
+    #[inline]
+    fn clear(&mut self, index: usize) {
+        self.slots.clear(index);
     }
 }
 
-impl<F, T, E> Future for All<F, T, E>
+impl<F, T, E> Gather<E> for Many<F, T>
 where
     F: Future<Output = Result<T, E>>,
 {
-    type Output = Outcome<Result<Vec<T>, E>>;
+    type Values = Vec<T>;
 
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let Self { children, values, error, is_stopped, source } = &mut *self;
-        let mut note = |child: usize, ended| {
-            // What comes after the first reason to stop is no reason to stop again.
-            let is_first = error.is_none() && !*is_stopped;
-            match ended {
-                Outcome::Value(Ok(value)) => {
-                    values[child] = Some(value);
-                    return ControlFlow::Continue(());
-                }
-                Outcome::Value(Err(this)) => {
-                    error.get_or_insert(this);
-                }
-                Outcome::Stopped => *is_stopped = true,
-            }
-            if is_first { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-        };
-        while ready!(children.poll(cx, &mut note)).is_break() {
-            children.stop(source.as_ref().expect("it has begun"));
-        }
-        Poll::Ready(match error.take() {
-            Some(error) => Outcome::Value(Err(error)),
-            None if *is_stopped => Outcome::Stopped,
-            None => {
-                let values = std::mem::take(values).into_iter();
-                let values = values.map(|value| value.expect("every child has given its value"));
-                Outcome::Value(Ok(values.collect()))
-            }
-        })
+    fn take_values(&mut self) -> Vec<T> {
+        let values = std::mem::take(&mut self.values).into_iter();
+        values.map(|value| value.expect(ALL_GIVEN)).collect()
     }
 }

@@ -9,6 +9,7 @@ use std::task::{Context, Poll, ready};
 use pin_project_lite::pin_project;
 
 use super::fan::Fan;
+use super::slots::Slots;
 use super::stoppable::{Inner, Stoppable};
 use crate::stop::{self, CatchStop, Outcome, StopSource};
 
@@ -64,7 +65,7 @@ where
     I: IntoIterator,
     I::Item: Future<Output = Result<T, E>>,
 {
-    let children = Fan::new(futures.into_iter().map(stop::outcome));
+    let children = Fan::new(Slots::new(futures.into_iter().map(stop::outcome)));
     let mut errors = Vec::new();
     errors.resize_with(children.len(), || None);
     let any = Any { children, errors, value: None, is_stopped: false, source: None };
@@ -98,7 +99,7 @@ impl<F, T, E> fmt::Debug for WhenAny<F, T, E> {
 }
 
 struct Any<F, T, E> {
-    children: Fan<CatchStop<F>>,
+    children: Fan<Slots<CatchStop<F>>>,
     errors: Vec<Option<E>>,
     /// The first.
     value: Option<T>,

@@ -11,8 +11,8 @@
 //!
 //! | here | what it is for | what stands behind it | what differs |
 //! |---|---|---|---|
-//! | [`Mutex`] | one at a time | [`tokio::sync::Mutex`] | no guards that own an `Arc` |
-//! | [`RwLock`] | one writer or many readers | [`tokio::sync::RwLock`] | no guards that own an `Arc` |
+//! | [`Mutex`] | one at a time | [`tokio::sync::Mutex`] | |
+//! | [`RwLock`] | one writer or many readers | [`tokio::sync::RwLock`] | |
 //! | [`Semaphore`] | so many at a time | [`tokio::sync::Semaphore`] | [`OwnedSemaphorePermit`] is of this crate |
 //! | [`Notify`] | waking, without a value | [`tokio::sync::Notify`] | [`Notified`] is of this crate; no `notified_owned` |
 //! | [`Barrier`] | meeting | [`tokio::sync::Barrier`] | |
@@ -23,8 +23,8 @@
 //! | [`watch`] | the latest value | [`tokio::sync::watch`] | |
 //!
 //! Guards, permits that borrow, and errors are tokio's own types, re-exported; where one of them leads back to what it belongs to, as
-//! [`MutexGuard::mutex`] does, that is tokio's type as well. A guard borrows its lock, so a task that is to own both has the lock's `Arc`
-//! moved into it:
+//! [`MutexGuard::mutex`] does, that is tokio's type as well. A guard borrows its lock, so a task that is to lock by itself has the lock's
+//! `Arc` moved into it; one that is handed a guard gets one that keeps the `Arc`, such as that of [`lock_owned`](Mutex::lock_owned):
 //!
 //! ```
 //! use std::sync::Arc;
@@ -38,7 +38,9 @@
 //!     async move { log.lock().await.push("from the task") }
 //! });
 //! task.await.unwrap();
-//! assert_eq!(*log.lock().await, ["from the task"]);
+//! let mut guard = Arc::clone(&log).lock_owned().await;
+//! tress::spawn(async move { guard.push("from another") }).await.unwrap();
+//! assert_eq!(*log.lock().await, ["from the task", "from another"]);
 //! # }
 //! ```
 //!
@@ -56,6 +58,7 @@
 
 mod barrier;
 pub mod broadcast;
+mod inner_arc;
 pub mod mpsc;
 mod mutex;
 mod notify;
@@ -73,6 +76,7 @@ pub use self::once_cell::OnceCell;
 pub use self::rwlock::RwLock;
 pub use self::semaphore::{OwnedSemaphorePermit, Semaphore};
 pub use tokio::sync::{
-    AcquireError, BarrierWaitResult, MappedMutexGuard, MutexGuard, RwLockMappedWriteGuard, RwLockReadGuard,
-    RwLockWriteGuard, SemaphorePermit, SetError, TryAcquireError, TryLockError,
+    AcquireError, BarrierWaitResult, MappedMutexGuard, MutexGuard, OwnedMappedMutexGuard, OwnedMutexGuard,
+    OwnedRwLockMappedWriteGuard, OwnedRwLockReadGuard, OwnedRwLockWriteGuard, RwLockMappedWriteGuard,
+    RwLockReadGuard, RwLockWriteGuard, SemaphorePermit, SetError, TryAcquireError, TryLockError,
 };

@@ -2,11 +2,13 @@
 
 use std::fmt;
 
-use tokio::sync::{MutexGuard, TryLockError};
+use tokio::sync::{MutexGuard, OwnedMutexGuard, TryLockError};
 
+use super::inner_arc;
 use super::wait::waits;
 use crate::context;
 use crate::leaf::Wait;
+use crate::primitive::sync::Arc;
 
 /// A lock that one holds at a time, and that is waited for without blocking the thread.
 ///
@@ -37,6 +39,8 @@ use crate::leaf::Wait;
 /// # }
 /// ```
 #[derive(Default)]
+// `inner_arc` builds on it.
+#[repr(transparent)]
 pub struct Mutex<T: ?Sized> {
     inner: tokio::sync::Mutex<T>,
 }
@@ -140,6 +144,74 @@ impl<T: ?Sized> Mutex<T> {
     pub fn blocking_lock(&self) -> MutexGuard<'_, T> {
         context::assert_outside("blocking_lock");
         self.inner.blocking_lock()
+    }
+
+    /// As [`lock`](Self::lock), for a guard that keeps the mutex.
+    ///
+    /// Who holds the guard and locks again waits for ever.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping it takes nothing; the place in the queue is lost.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    /// use tress::sync::Mutex;
+    ///
+    /// # #[tress::main(worker_threads = 2)]
+    /// # async fn main() {
+    /// let mutex = Arc::new(Mutex::new(1));
+    /// let mut guard = Arc::clone(&mutex).lock_owned().await;
+    /// tress::spawn(async move { *guard += 1 }).await.unwrap();
+    /// assert_eq!(*mutex.lock().await, 2);
+    /// # }
+    /// ```
+    #[track_caller]
+    pub fn lock_owned(self: Arc<Self>) -> impl Future<Output = OwnedMutexGuard<T>> {
+        waits(Wait::new("mutex"), inner_arc::mutex(self).lock_owned())
+    }
+
+    /// As [`try_lock`](Self::try_lock), for a guard that keeps the mutex.
+    ///
+    /// # Errors
+    ///
+    /// If somebody holds it, or waits for it.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    ///
+    /// let mutex = Arc::new(tress::sync::Mutex::new(1));
+    /// let guard = Arc::clone(&mutex).try_lock_owned().unwrap();
+    /// assert!(Arc::clone(&mutex).try_lock_owned().is_err());
+    /// drop(guard);
+    /// assert!(mutex.try_lock_owned().is_ok());
+    /// ```
+    pub fn try_lock_owned(self: Arc<Self>) -> Result<OwnedMutexGuard<T>, TryLockError> {
+        inner_arc::mutex(self).try_lock_owned()
+    }
+
+    /// As [`blocking_lock`](Self::blocking_lock), for a guard that keeps the mutex.
+    ///
+    /// # Panics
+    ///
+    /// From inside a runtime: see [the module](crate::sync#blocking).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    ///
+    /// let guard = Arc::new(tress::sync::Mutex::new(1)).blocking_lock_owned();
+    /// assert_eq!(*guard, 1);
+    /// ```
+    #[track_caller]
+    pub fn blocking_lock_owned(self: Arc<Self>) -> OwnedMutexGuard<T> {
+        context::assert_outside("blocking_lock_owned");
+        inner_arc::mutex(self).blocking_lock_owned()
     }
 
     /// The value, which nobody else can have locked.

@@ -2,11 +2,15 @@
 
 use std::fmt;
 
-use tokio::sync::{RwLockReadGuard, RwLockWriteGuard, TryLockError};
+use tokio::sync::{
+    OwnedRwLockReadGuard, OwnedRwLockWriteGuard, RwLockReadGuard, RwLockWriteGuard, TryLockError,
+};
 
+use super::inner_arc;
 use super::wait::waits;
 use crate::context;
 use crate::leaf::Wait;
+use crate::primitive::sync::Arc;
 
 /// A lock that one writer or many readers hold at a time, and that is waited for without blocking the thread.
 ///
@@ -32,6 +36,8 @@ use crate::leaf::Wait;
 /// # }
 /// ```
 #[derive(Default)]
+// `inner_arc` builds on it.
+#[repr(transparent)]
 pub struct RwLock<T: ?Sized> {
     inner: tokio::sync::RwLock<T>,
 }
@@ -199,6 +205,93 @@ impl<T: ?Sized> RwLock<T> {
     pub fn blocking_write(&self) -> RwLockWriteGuard<'_, T> {
         context::assert_outside("blocking_write");
         self.inner.blocking_write()
+    }
+
+    /// As [`read`](Self::read), for a guard that keeps the lock.
+    ///
+    /// Who reads already and locks again may wait for ever: for a writer that came in between, and that waits for the first lock.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping it takes nothing; the place in the queue is lost.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    /// use tress::sync::RwLock;
+    ///
+    /// # #[tress::main(worker_threads = 2)]
+    /// # async fn main() {
+    /// let lock = Arc::new(RwLock::new(1));
+    /// let reader = Arc::clone(&lock).read_owned().await;
+    /// assert_eq!(tress::spawn(async move { *reader }).await.unwrap(), *lock.read().await);
+    /// # }
+    /// ```
+    #[track_caller]
+    pub fn read_owned(self: Arc<Self>) -> impl Future<Output = OwnedRwLockReadGuard<T>> {
+        waits(Wait::new("rwlock read"), inner_arc::rwlock(self).read_owned())
+    }
+
+    /// As [`write`](Self::write), for a guard that keeps the lock.
+    ///
+    /// Who holds the lock already, for reading too, waits for ever.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping it takes nothing; the place in the queue is lost.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    /// use tress::sync::RwLock;
+    ///
+    /// # #[tress::main(worker_threads = 2)]
+    /// # async fn main() {
+    /// let lock = Arc::new(RwLock::new(1));
+    /// let mut writer = Arc::clone(&lock).write_owned().await;
+    /// tress::spawn(async move { *writer += 1 }).await.unwrap();
+    /// assert_eq!(*lock.read().await, 2);
+    /// # }
+    /// ```
+    #[track_caller]
+    pub fn write_owned(self: Arc<Self>) -> impl Future<Output = OwnedRwLockWriteGuard<T>> {
+        waits(Wait::new("rwlock write"), inner_arc::rwlock(self).write_owned())
+    }
+
+    /// As [`try_read`](Self::try_read), for a guard that keeps the lock.
+    ///
+    /// # Errors
+    ///
+    /// If somebody writes, or waits in order to.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    ///
+    /// let lock = Arc::new(tress::sync::RwLock::new(1));
+    /// let writer = Arc::clone(&lock).try_write_owned().unwrap();
+    /// assert!(Arc::clone(&lock).try_read_owned().is_err());
+    /// drop(writer);
+    /// assert_eq!(*lock.try_read_owned().unwrap(), 1);
+    /// ```
+    pub fn try_read_owned(self: Arc<Self>) -> Result<OwnedRwLockReadGuard<T>, TryLockError> {
+        inner_arc::rwlock(self).try_read_owned()
+    }
+
+    /// As [`try_write`](Self::try_write), for a guard that keeps the lock.
+    ///
+    /// # Errors
+    ///
+    /// If somebody reads or writes, or waits in order to.
+    ///
+    /// # Examples
+    ///
+    /// See [`try_read_owned`](Self::try_read_owned).
+    pub fn try_write_owned(self: Arc<Self>) -> Result<OwnedRwLockWriteGuard<T>, TryLockError> {
+        inner_arc::rwlock(self).try_write_owned()
     }
 
     /// The value, which nobody else can have locked.
