@@ -16,6 +16,7 @@ use support::{runtime, watchdog};
 use tress::executor::{CurrentThread, Executor, Prioritized, launch, run_on};
 use tress::future::FutureExt;
 use tress::stop;
+use tress::stream::{FuturesUnordered, StreamExt};
 use tress::task::yield_now;
 use tress::time::sleep;
 use tress::{Handle, Runtime};
@@ -206,4 +207,37 @@ fn stops_reach_those_inside() {
         outcome.is_stopped()
     });
     assert!(runtimes[0].block_on(task).unwrap());
+}
+
+/// Between two hops there may be something with wakers of its own, which polls a few at a time.
+#[test]
+fn hops_inside_one_under_other_wakers() {
+    let _watchdog = watchdog();
+    let (runtimes, handles) = four();
+    let task = runtimes[0].spawn(async move {
+        let [_home, a, b, c] = &handles;
+        run_on(a.clone(), async {
+            let inner: FuturesUnordered<_> = (0..30)
+                .map(|number| {
+                    let to = [a, b, c][number % 3];
+                    run_on(to.clone(), async move {
+                        for turn in 0..3 {
+                            assert!(to.is_current());
+                            match (number + turn) % 4 {
+                                0 => sleep(Duration::from_micros(20)).await,
+                                _ => yield_now().await,
+                            }
+                        }
+                        assert!(to.is_current());
+                        number
+                    })
+                })
+                .collect();
+            assert_eq!(inner.collect::<Vec<_>>().await.len(), 30);
+            yield_now().await;
+            assert!(a.is_current());
+        })
+        .await;
+    });
+    runtimes[0].block_on(task).unwrap();
 }

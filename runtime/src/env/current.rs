@@ -10,12 +10,22 @@ use std::task::Waker;
 use super::node::{Env, Node};
 use crate::containment::contain_panic;
 use crate::primitive::sync::PlainArc;
+use crate::primitive::thread::thread_local;
 use crate::stop::StopScope;
 
-// Std's, also under loom: no protocol depends on it, and no model has an environment.
-std::thread_local! {
+thread_local! {
     /// Null, or what an `Arc` points to that a guard further up on this thread's stack borrows.
     static CURRENT: Cell<*const Node> = const { Cell::new(ptr::null()) };
+}
+
+#[inline(always)]
+fn get() -> *const Node {
+    CURRENT.try_with(Cell::get).unwrap_or(ptr::null())
+}
+
+#[inline(always)]
+fn replace(node: *const Node) -> *const Node {
+    CURRENT.try_with(|current| current.replace(node)).unwrap_or(ptr::null())
 }
 
 /// Has the thread run with an environment until it is dropped.
@@ -32,7 +42,7 @@ impl Entered<'static> {
     ///
     /// That of [`new`](Self::new).
     pub(crate) unsafe fn nothing() -> Self {
-        Self { outer: CURRENT.replace(ptr::null()), _borrow: PhantomData }
+        Self { outer: replace(ptr::null()), _borrow: PhantomData }
     }
 }
 
@@ -45,14 +55,14 @@ impl<'a> Entered<'a> {
     #[inline]
     pub(crate) unsafe fn new(env: &'a Env) -> Self {
         let node = env.0.as_ref().map_or(ptr::null(), PlainArc::as_ptr);
-        Self { outer: CURRENT.replace(node), _borrow: PhantomData }
+        Self { outer: replace(node), _borrow: PhantomData }
     }
 }
 
 impl Drop for Entered<'_> {
     #[inline]
     fn drop(&mut self) {
-        CURRENT.set(self.outer);
+        replace(self.outer);
     }
 }
 
@@ -71,7 +81,7 @@ pub(crate) fn outside<R>(f: impl FnOnce() -> R) -> R {
 /// Lends the current environment.
 #[inline]
 pub(super) fn with<R>(f: impl FnOnce(&Env) -> R) -> R {
-    let node = CURRENT.get();
+    let node = get();
     let env = if node.is_null() {
         Env(None)
     } else {
@@ -85,14 +95,14 @@ pub(super) fn with<R>(f: impl FnOnce(&Env) -> R) -> R {
 /// Whether the thread runs with no environment.
 #[inline(always)]
 pub(crate) fn is_empty() -> bool {
-    CURRENT.get().is_null()
+    get().is_null()
 }
 
 /// Calls `f` with what stops the code that runs, if anything does.
 #[inline(always)]
 pub(crate) fn stop_scope<R>(f: impl FnOnce(&StopScope) -> R) -> Option<R> {
     // SAFETY: null, or borrowed by a guard further up on this stack.
-    let node = unsafe { CURRENT.get().as_ref() }?;
+    let node = unsafe { get().as_ref() }?;
     node.stop.as_deref().map(f)
 }
 
@@ -109,7 +119,7 @@ impl Recorded {
     /// Keeps the current environment, if it is not empty, until it is released.
     #[inline]
     pub(crate) fn current() -> Option<Self> {
-        let node = NonNull::new(CURRENT.get().cast_mut())?;
+        let node = NonNull::new(get().cast_mut())?;
         // SAFETY: it came from an `Arc`, which is borrowed further up on this stack.
         unsafe { PlainArc::increment_strong_count(node.as_ptr().cast_const()) };
         Some(Self(node))
@@ -122,7 +132,7 @@ impl Recorded {
     /// The guard is dropped: on this thread, before the environment is released, and before any guard that was made earlier.
     #[inline]
     pub(crate) unsafe fn enter<'a>(self) -> Entered<'a> {
-        Entered { outer: CURRENT.replace(self.0.as_ptr()), _borrow: PhantomData }
+        Entered { outer: replace(self.0.as_ptr()), _borrow: PhantomData }
     }
 
     /// Lets go of it, for somebody who has waited by this waker. What the drop of a value panics with ends there.

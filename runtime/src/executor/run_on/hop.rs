@@ -25,9 +25,9 @@ pub(super) struct Hop {
 struct Link {
     /// Where the future is polled. Exchanged by whoever polls.
     executor: PlainArc<AnyExecutor>,
-    /// The hop that it is inside of, if it was polled with that one's waker.
+    /// The hop that it is inside of.
     outer: Option<PlainArc<Hop>>,
-    /// Else the waker that it was polled with.
+    /// The waker that it was polled with, unless that is the outer hop's own.
     waker: Option<Waker>,
     /// Where hops inside this one, at any depth, want the task: there the future is polled, too, on the way. The oldest first.
     passes: Vec<Pass>,
@@ -120,20 +120,20 @@ impl Hop {
     /// Whoever polls this now is woken from now on. Says whether it is another hop than before.
     pub(super) fn register(self: &PlainArc<Self>, waker: &Waker) -> bool {
         let outer = current();
-        // With something between them that has wakers of its own, they go through that.
-        let outer = outer.filter(|outer| Waker::from(PlainArc::clone(outer)).will_wake(waker));
+        let is_direct =
+            outer.as_ref().is_some_and(|outer| Waker::from(PlainArc::clone(outer)).will_wake(waker));
         let is_same = {
             let link = self.link.lock();
             let is_same_outer =
                 outer.as_ref().map(PlainArc::as_ptr) == link.outer.as_ref().map(PlainArc::as_ptr);
-            let needs_none = outer.is_some() || link.waker.as_ref().is_some_and(|own| own.will_wake(waker));
+            let needs_none = is_direct || link.waker.as_ref().is_some_and(|own| own.will_wake(waker));
             if is_same_outer && needs_none {
                 return false;
             }
             is_same_outer
         };
         // What is foreign is cloned and dropped without the lock.
-        let waker = if outer.is_none() { Some(waker.clone()) } else { None };
+        let waker = if is_direct { None } else { Some(waker.clone()) };
         let former = {
             let mut link = self.link.lock();
             (std::mem::replace(&mut link.outer, outer), std::mem::replace(&mut link.waker, waker))
@@ -167,7 +167,8 @@ impl Hop {
                     }
                 };
                 next = link.outer.clone();
-                waker = link.waker.take();
+                // That of the innermost that has one: what has a waker of its own between two hops is woken by that, and wakes the outer one's.
+                waker = waker.or_else(|| link.waker.take());
                 drop(link);
                 drop(former);
             }

@@ -158,6 +158,11 @@ impl Trip {
         let is_first = moving::ask(self.asker(), ticket, to);
         self.asked_in_vain = if is_first { 0 } else { self.asked_in_vain + 1 };
         assert!(self.asked_in_vain < PATIENCE, "{STUCK}");
+        self.rouse(to);
+    }
+
+    /// Has this polled again, by way of the hops around it, which know where it is to be then.
+    fn rouse(&self, to: &PlainArc<AnyExecutor>) {
         if let Some((waker, _)) = self.hop.rouser(Some(to)) {
             waker.wake();
         }
@@ -171,10 +176,12 @@ impl Trip {
         }
     }
 
-    /// Has the task stay here, for another turn, unless somebody has waited for longer to go elsewhere. It has been woken.
+    /// Has the task stay here, for another turn, unless somebody has waited for longer to go elsewhere.
     fn stay(&mut self) {
         let ticket = *self.ticket.get_or_insert_with(moving::ticket);
         moving::ask(self.asker(), ticket, &self.executor);
+        // Whoever woke this has said so to the hops around it, or is about to.
+        self.rouse(&self.executor);
     }
 
     fn asker(&self) -> usize {
@@ -276,7 +283,7 @@ where
         trip.hop.arrive_for_others();
         let poll = poll_here(trip, inner);
         if poll.is_pending() && trip.hop.is_woken() {
-            // It asked for another turn. Whoever woke it meanwhile has had the task scheduled.
+            // It asked for another turn.
             if trip.executor.is_current() {
                 trip.stay();
             } else {
@@ -306,6 +313,9 @@ where
     if trip.hop.is_woken() {
         let to = PlainArc::clone(&trip.executor);
         trip.go(&to);
+    } else {
+        // Whoever inside wanted to go elsewhere has got there, or is gone.
+        trip.arrive();
     }
     Poll::Pending
 }
