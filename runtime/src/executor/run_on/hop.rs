@@ -191,13 +191,16 @@ impl Hop {
         self.link.lock().passes.clone()
     }
 
-    /// Takes out those that are to go where the task is. Says whether there were any.
-    pub(super) fn arrive_for_others(&self) -> bool {
-        let arrived: Vec<Pass> = self.passes().into_iter().filter(|pass| pass.to.is_current()).collect();
-        for pass in &arrived {
-            self.withdraw_here(pass.asker);
-        }
-        !arrived.is_empty()
+    /// Whether a hop inside this one is to be polled where the task is. It takes its wish back when that is done: what polls it may poll others
+    /// first, and it only in a later run.
+    pub(super) fn is_on_the_way(&self) -> bool {
+        self.passes().iter().any(|pass| pass.to.is_current())
+    }
+
+    /// Takes back its own wish from the hops around it.
+    pub(super) fn withdraw(self: &PlainArc<Self>) {
+        let outer = self.link.lock().outer.clone();
+        withdraw(outer, self.address());
     }
 
     pub(super) fn withdraw_here(&self, asker: usize) -> Option<PlainArc<Self>> {

@@ -168,8 +168,9 @@ impl Trip {
         }
     }
 
-    /// It is polled where it asked to be.
+    /// It is polled where it asked to be, or does not ask any more.
     fn arrive(&mut self) {
+        self.hop.withdraw();
         if self.ticket.take().is_some() {
             moving::forget(self.asker());
             self.asked_in_vain = 0;
@@ -280,7 +281,6 @@ where
     if is_here {
         trip.arrive();
         trip.has_passed = false;
-        trip.hop.arrive_for_others();
         let poll = poll_here(trip, inner);
         if poll.is_pending() && trip.hop.is_woken() {
             // It asked for another turn.
@@ -293,7 +293,7 @@ where
         }
         return poll;
     }
-    if trip.hop.arrive_for_others() {
+    if trip.hop.is_on_the_way() {
         trip.arrive();
         trip.has_passed = true;
         trip.hop.set_home(false);
