@@ -33,6 +33,19 @@ struct Link {
     passes: Vec<Pass>,
 }
 
+impl Link {
+    /// Adds a wish, in the place of a former one of the same asker, which is returned.
+    fn add(&mut self, pass: Pass) -> Option<Pass> {
+        match self.passes.iter_mut().find(|other| other.asker == pass.asker) {
+            Some(place) => Some(std::mem::replace(place, pass)),
+            None => {
+                self.passes.push(pass);
+                None
+            }
+        }
+    }
+}
+
 /// A wish of a hop that is inside another one.
 #[derive(Clone)]
 pub(super) struct Pass {
@@ -120,8 +133,8 @@ impl Hop {
     /// Whoever polls this now is woken from now on. Says whether it is another hop than before.
     pub(super) fn register(self: &PlainArc<Self>, waker: &Waker) -> bool {
         let outer = current();
-        let is_direct =
-            outer.as_ref().is_some_and(|outer| Waker::from(PlainArc::clone(outer)).will_wake(waker));
+        // By the address alone: the compiler may make several tables for one kind of waker.
+        let is_direct = outer.as_ref().is_some_and(|outer| PlainArc::as_ptr(outer).cast() == waker.data());
         let is_same = {
             let link = self.link.lock();
             let is_same_outer =
@@ -149,31 +162,38 @@ impl Hop {
         self: &PlainArc<Self>,
         to: Option<&PlainArc<AnyExecutor>>,
     ) -> Option<(Waker, PlainArc<AnyExecutor>)> {
-        let (mut next, mut waker, to) = {
+        let (outer, mut waker, to) = {
             let mut link = self.link.lock();
             // One that finds none comes after another that has taken it, and before the poll that was brought about by that.
             (link.outer.clone(), link.waker.take(), PlainArc::clone(to.unwrap_or(&link.executor)))
         };
-        if next.is_some() {
+        if let Some(outer) = outer {
             let pass = Pass { asker: self.address(), to: PlainArc::clone(&to) };
-            while let Some(outer) = next {
-                let mut link = outer.link.lock();
-                let place = link.passes.iter_mut().find(|other| other.asker == pass.asker);
-                let former = match place {
-                    Some(place) => Some(std::mem::replace(place, pass.clone())),
-                    None => {
-                        link.passes.push(pass.clone());
-                        None
-                    }
+            let mut next = Some(PlainArc::clone(&outer));
+            while let Some(hop) = next {
+                let former = {
+                    let mut link = hop.link.lock();
+                    next = link.outer.clone();
+                    // That of the innermost that has one: what has a waker of its own between two hops is woken by that, and wakes the outer one's.
+                    waker = waker.or_else(|| link.waker.take());
+                    link.add(pass.clone())
                 };
-                next = link.outer.clone();
-                // That of the innermost that has one: what has a waker of its own between two hops is woken by that, and wakes the outer one's.
-                waker = waker.or_else(|| link.waker.take());
-                drop(link);
                 drop(former);
             }
+            self.check_place(&outer);
         }
         Some((waker?, to))
+    }
+
+    /// Takes back a wish that has just been told to this hop and those around it, if this has been taken out of it meanwhile: whoever has done so may
+    /// have been too early to.
+    fn check_place(self: &PlainArc<Self>, outer: &PlainArc<Self>) {
+        let is_inside = self.link.lock().outer.as_ref().is_some_and(|now| PlainArc::ptr_eq(now, outer));
+        if !is_inside {
+            withdraw(Some(PlainArc::clone(outer)), self.address());
+            // It may have come back: then its wish is to be said again.
+            outer.wake_by_ref();
+        }
     }
 
     /// Lets go of whoever polls: wakers of the future wake nobody from now on.

@@ -310,12 +310,14 @@ where
             return Poll::Pending;
         }
     }
+    if !trip.hop.is_woken() {
+        // Whoever inside wanted to go elsewhere has got there, or is gone.
+        trip.arrive();
+    }
+    // Also after that: the wish of a wake that has come meanwhile may just have been taken back.
     if trip.hop.is_woken() {
         let to = PlainArc::clone(&trip.executor);
         trip.go(&to);
-    } else {
-        // Whoever inside wanted to go elsewhere has got there, or is gone.
-        trip.arrive();
     }
     Poll::Pending
 }

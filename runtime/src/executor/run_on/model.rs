@@ -12,7 +12,7 @@ use std::task::{Poll, Waker};
 use loom::sync::Notify;
 use loom::thread;
 
-use super::{hop_to, run_on};
+use super::{hop, hop_to, run_on};
 use crate::env;
 use crate::executor::{AnyExecutor, Executor, Runnable, spawn_placed_on};
 use crate::primitive::explore::{as_worker, explore, is_worker};
@@ -230,4 +230,33 @@ async fn both(one: impl Future<Output = ()>, two: impl Future<Output = ()>) {
         if is_first && is_second { Poll::Ready(()) } else { Poll::Pending }
     })
     .await;
+}
+
+/// A hop inside another one is dropped while it is woken: the other one goes on at home, and no wish is left.
+#[test]
+fn a_wake_meets_the_drop_of_a_nested_hop() {
+    explore(2, || {
+        let signal = Signal::new();
+        let outer = PlainArc::new(Mutex::new(None));
+        let keep = PlainArc::clone(&outer);
+        play(vec![signal.clone()], |home, there| async move {
+            let place = there.clone();
+            run_on(there, async move {
+                *keep.lock() = hop::current();
+                let mut inner = Box::pin(run_on(home.clone(), signal.clone().wait(Some(home))));
+                poll_fn(|cx| {
+                    let poll = inner.as_mut().poll(cx);
+                    let is_left = signal.waker.lock().is_some() || signal.raised.load(Ordering::Relaxed) > 0;
+                    if poll.is_ready() || is_left { Poll::Ready(()) } else { Poll::Pending }
+                })
+                .await;
+                drop(inner);
+                yield_now().await;
+                assert!(place.is_current());
+            })
+            .await;
+        });
+        let outer = outer.lock().take().expect("it has been there");
+        assert!(outer.passes().is_empty(), "a wish of nobody's is left");
+    });
 }
