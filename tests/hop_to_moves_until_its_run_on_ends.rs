@@ -305,7 +305,97 @@ fn polled_after_its_end_it_panics() {
     });
 }
 
-/// Hops in random order, in nested and parallel `run_on`s, each of which knows where it has to be.
+/// Ready is ready there: not in the poll that it was begun in, and not on the way of another hop.
+#[test]
+fn it_is_ready_where_it_is() {
+    let _watchdog = watchdog();
+    let ([runtime, _one, _two], [_home, a, b]) = runtimes::<3>();
+    let task = runtime.spawn(async move {
+        run_on(a.clone(), async {
+            // What polls it does so again in the same poll.
+            let mut several: FuturesUnordered<Pin<Box<dyn Future<Output = bool> + Send>>> =
+                FuturesUnordered::new();
+            let to = b.clone();
+            several.push(Box::pin(async move {
+                yield_now().await;
+                hop_to(to.clone()).await.unwrap();
+                to.is_current()
+            }));
+            for _ in 0..2 {
+                several.push(Box::pin(async {
+                    sleep(Duration::from_millis(1)).await;
+                    true
+                }));
+            }
+            while let Some(is_there) = several.next().await {
+                assert!(is_there);
+            }
+        })
+        .await;
+        run_on(a.clone(), async {
+            let other = run_on(b.clone(), async {
+                for _ in 0..3 {
+                    yield_now().await;
+                }
+            });
+            let here = async {
+                poll_fn(|_| if b.is_current() { Poll::Ready(()) } else { Poll::Pending }).await;
+                hop_to(a.clone()).await.unwrap();
+                assert!(a.is_current());
+            };
+            join!(other, here);
+        })
+        .await;
+    });
+    runtime.block_on(task).unwrap();
+}
+
+/// What other tasks do on the same thread, inside a poll of this one, is theirs.
+#[test]
+fn a_task_that_runs_inside_does_not_move_it() {
+    let _watchdog = watchdog();
+    let ([runtime, _one, _two], [_home, a, b]) = runtimes::<3>();
+    let task = runtime.spawn(async move {
+        run_on(a.clone(), async {
+            let (manual, there) = (Manual::new(), b.clone());
+            let other = launch(manual.executor()).spawn(async move { hop_to(there).await.is_err() });
+            while manual.run_one() {}
+            let there = b.clone();
+            let inline = launch(Inline).spawn(async move { hop_to(there).await.is_err() });
+            yield_now().await;
+            (other.await.unwrap(), inline.await.unwrap(), a.is_current())
+        })
+        .await
+    });
+    assert_eq!(runtime.block_on(task).unwrap(), (true, true, true));
+}
+
+/// Futures that have asked a task to move, and have been taken out of it, ask nothing any more.
+#[test]
+fn those_who_have_left_move_nobody() {
+    let _watchdog = watchdog();
+    let ([runtime, gone, _other], [_home, a, b]) = runtimes::<3>();
+    let task = runtime.spawn(async move {
+        for is_kept in [false, true] {
+            let mut kept = Vec::new();
+            for _ in 0..500 {
+                let mut away = Box::pin(run_on(a.clone(), pending::<()>()));
+                assert!(poll_fn(|cx| Poll::Ready(away.as_mut().poll(cx).is_pending())).await);
+                kept.push(away);
+            }
+            let keeper = std::thread::spawn(move || if is_kept { Some(kept) } else { None });
+            let kept = keeper.join().unwrap();
+            run_on(b.clone(), yield_now()).await;
+            drop(kept);
+        }
+        drop(gone);
+        yield_now().await;
+        7
+    });
+    assert_eq!(runtime.block_on(task).unwrap(), 7);
+}
+
+/// Hops in random order, in nested and parallel `run_on`s, some of which are given up, each of which knows where it has to be.
 #[test]
 fn a_storm() {
     fn walk(
@@ -320,7 +410,7 @@ fn a_storm() {
                 let handles = inner;
                 for _ in 0..6 {
                     assert!(handles[here].is_current());
-                    match random.below(4) {
+                    match random.below(6) {
                         0 => {
                             here = random.below(3);
                             hop_to(handles[here].clone()).await.unwrap();
@@ -333,6 +423,28 @@ fn a_storm() {
                                 walk(depth - 1, handles.clone(), one),
                                 walk(depth - 1, handles.clone(), two)
                             );
+                        }
+                        4 if depth > 0 => {
+                            let most = Duration::from_micros(random.below(300) as u64);
+                            let inner = walk(depth - 1, handles.clone(), random.fork());
+                            let _ = tress::time::timeout(most, inner).await;
+                            yield_now().await;
+                        }
+                        5 if depth > 0 => {
+                            // Begun here, and dropped elsewhere.
+                            let mut inner = walk(depth - 1, handles.clone(), random.fork());
+                            for _ in 0..random.below(3) {
+                                if poll_fn(|cx| Poll::Ready(inner.as_mut().poll(cx))).await.is_ready() {
+                                    break;
+                                }
+                                yield_now().await;
+                            }
+                            if random.once_in(2) {
+                                tress::spawn(async move { drop(inner) }).await.unwrap();
+                            } else {
+                                drop(inner);
+                            }
+                            yield_now().await;
                         }
                         _ => sleep(Duration::from_micros(random.below(30) as u64)).await,
                     }

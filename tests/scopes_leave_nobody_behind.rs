@@ -3,20 +3,21 @@
 mod leaves;
 mod support;
 
+use std::cell::Cell;
 use std::future::pending;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, ThreadId};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use leaves::poll_once;
 use support::{
     Census, Counted, burn, panic_text, runtime, stress, wait_until, watchdog, without_panic_messages,
 };
-use tress::executor::CurrentThread;
-use tress::task::{CountingScope, scope};
+use tress::executor::{CurrentThread, Manual, launch};
+use tress::task::{AbortHandle, CountingScope, block_in_place, scope};
 use tress::time::sleep;
 use tress::trace::State;
 use tress::{Handle, Runtime};
@@ -270,18 +271,18 @@ fn outputs_of_bound_tasks_stay_on_their_thread() {
     for keeps_the_handle in [false, true] {
         let local = CurrentThread::new();
         let (workers, inner, output) = (other.handle().clone(), census.clone(), outputs.count());
+        let has_ended = Rc::new(Cell::new(false));
+        let says_so = has_ended.clone();
         let handle = local.spawn(async move {
             leave(&workers, &inner).await;
+            says_so.set(true);
             Bound { thread: thread::current().id(), _stays: Rc::new(()), _counted: output }
         });
-        let made = census.made();
         if keeps_the_handle {
             local.run_until(async {
-                // Ended, and not complete.
-                while census.made() == made {
+                while !has_ended.get() {
                     tress::task::yield_now().await;
                 }
-                sleep_outside(Duration::from_millis(5)).await;
             });
             drop(handle);
         } else {
@@ -290,14 +291,6 @@ fn outputs_of_bound_tasks_stay_on_their_thread() {
         }
         assert_eq!(outputs.alive(), 0, "it is dropped where it was made");
         census.wait_until_empty();
-    }
-}
-
-/// Waits without a runtime.
-async fn sleep_outside(time: Duration) {
-    let end = std::time::Instant::now() + time;
-    while std::time::Instant::now() < end {
-        tress::task::yield_now().await;
     }
 }
 
@@ -339,4 +332,163 @@ fn runtimes_end_whenever() {
         drop(runtime);
         assert_eq!((futures.alive(), outputs.alive()), (0, 0));
     });
+}
+
+type Scoped = Pin<Box<dyn Future<Output = Result<(), ()>> + Send>>;
+
+/// A scope whose only task this is, and the task's handle.
+async fn scope_of(task: impl Future<Output = Result<(), ()>> + Send + 'static) -> (Scoped, AbortHandle) {
+    let (sender, receiver) = tress::sync::oneshot::channel();
+    let mut scoped: Scoped = Box::pin(scope(|scope| async move {
+        sender.send(scope.spawn(task).unwrap()).unwrap();
+        pending::<Result<(), ()>>().await
+    }));
+    assert!(poll_once(scoped.as_mut()).await.is_pending());
+    (scoped, receiver.await.unwrap())
+}
+
+/// Tasks that drop scopes which they are members of, themselves or in a circle, do not wait for each other.
+#[test]
+fn scopes_that_change_hands_make_no_circle() {
+    let _watchdog = watchdog();
+    let (runtime, other) = runtimes();
+    let census = Census::default();
+    let (workers, inner) = (other.handle().clone(), census.clone());
+    let task = runtime.spawn(async move {
+        // Its own, beside another one whose task is at work.
+        let (sender, receiver) = tress::sync::oneshot::channel::<Scoped>();
+        let (own, own_task) = scope_of(async move {
+            let own = receiver.await.unwrap();
+            leave(&workers, &inner).await;
+            drop(own);
+            Ok(())
+        })
+        .await;
+        assert!(sender.send(own).is_ok());
+        // Its own, in a `block_on`.
+        let (sender, receiver) = tress::sync::oneshot::channel::<Scoped>();
+        let (own, blocked_task) = scope_of(async move {
+            let own = receiver.await.unwrap();
+            block_in_place(|| Handle::current().block_on(async move { drop(own) }));
+            Ok(())
+        })
+        .await;
+        assert!(sender.send(own).is_ok());
+        // Each one the other's.
+        let (to_first, of_first) = tress::sync::oneshot::channel::<Scoped>();
+        let (to_second, of_second) = tress::sync::oneshot::channel::<Scoped>();
+        let keep = |receiver: tress::sync::oneshot::Receiver<Scoped>| async move {
+            let _other = receiver.await.unwrap();
+            pending().await
+        };
+        let (first, first_task) = scope_of(keep(of_first)).await;
+        let (second, second_task) = scope_of(keep(of_second)).await;
+        assert!(to_first.send(second).is_ok() && to_second.send(first).is_ok());
+        sleep(Duration::from_millis(5)).await;
+        first_task.abort();
+        [own_task, blocked_task, first_task, second_task]
+    });
+    let tasks = runtime.block_on(task).unwrap();
+    wait_until(|| tasks.iter().all(AbortHandle::is_finished), "they wait for each other");
+    assert_eq!((census.made(), census.alive()), (1, 0));
+}
+
+/// However many wait for one another, completing them takes no more stack than one.
+#[test]
+fn generations_are_completed_one_after_the_other() {
+    fn generation(left: usize, bottom: Arc<AtomicBool>) -> Scoped {
+        Box::pin(scope(move |scope| async move {
+            match left {
+                0 => bottom.store(true, Ordering::Release),
+                _ => drop(scope.spawn(generation(left - 1, bottom))),
+            }
+            pending().await
+        }))
+    }
+
+    let _watchdog = watchdog();
+    let runtime = runtime(2);
+    let bottom = Arc::new(AtomicBool::new(false));
+    let task = runtime.spawn(generation(20_000, bottom.clone()));
+    wait_until(|| bottom.load(Ordering::Acquire), "the last one has not begun");
+    task.abort();
+    assert!(runtime.block_on(task).unwrap_err().is_aborted());
+}
+
+/// Also what an output leaves that nobody wants.
+#[test]
+fn when_its_output_is_dropped() {
+    let _watchdog = watchdog();
+    let (runtime, other) = runtimes();
+    let (census, counting) = (Census::default(), CountingScope::new());
+    let (workers, counted) = (other.handle().clone(), census.count());
+    let begun = Arc::new(AtomicBool::new(false));
+    let says_so = begun.clone();
+    runtime.block_on(async {
+        let detached = counting.spawn(async move {
+            let mut scoped: Scoped = Box::pin(scope(|scope| async move {
+                let work = async move {
+                    says_so.store(true, Ordering::Release);
+                    burn(WORK);
+                    drop((pending::<()>().await, counted));
+                    Ok(())
+                };
+                scope.spawn_on(work, &workers);
+                pending().await
+            }));
+            assert!(poll_once(scoped.as_mut()).await.is_pending());
+            while !begun.load(Ordering::Acquire) {
+                sleep(Duration::from_millis(1)).await;
+            }
+            scoped
+        });
+        let detached = detached.unwrap();
+        let abort = detached.abort_handle();
+        drop(detached);
+        while !abort.is_finished() {
+            sleep(Duration::from_millis(1)).await;
+        }
+    });
+    assert_eq!(census.alive(), 0);
+}
+
+/// Executors end without waiting for what their tasks have left on others, which may never run again.
+#[test]
+fn executors_do_not_wait_for_it() {
+    let _watchdog = watchdog();
+    let manual = Manual::new();
+    let leaves = |manual: &Manual| {
+        let lane = manual.executor();
+        async move {
+            let mut scoped: Scoped = Box::pin(scope(|scope| async move {
+                let child = launch(lane).spawn(async move {
+                    scope.spawn(pending());
+                });
+                child.await.unwrap();
+                pending().await
+            }));
+            let mut turns = 0;
+            while turns < 3 {
+                assert!(poll_once(scoped.as_mut()).await.is_pending());
+                tress::task::yield_now().await;
+                turns += 1;
+            }
+        }
+    };
+    let runtime = runtime(1);
+    let task = runtime.spawn(leaves(&manual));
+    while !task.is_finished() && manual.run_one() || manual.is_empty() {
+        thread::yield_now();
+    }
+    let begun = Instant::now();
+    drop(runtime);
+    let local = CurrentThread::new();
+    let bound = local.spawn(leaves(&manual));
+    for _ in 0..20 {
+        local.poll_one();
+        manual.run_one();
+    }
+    drop(local);
+    assert!(begun.elapsed() < Duration::from_secs(5), "it has been waited for");
+    drop((manual, task, bound));
 }

@@ -14,7 +14,7 @@ use crate::frame::AllocatorRef;
 use crate::primitive::coarse::Look;
 use crate::primitive::deque::Worker as Deque;
 use crate::primitive::sync::atomic::Ordering;
-use crate::tree::LeftBehind;
+use crate::tree::{self, LeftBehind};
 use crate::{context, coop, env, frame};
 
 /// Drives a future on the calling thread, and runs tasks of the pool while it waits.
@@ -65,7 +65,12 @@ fn drive<F: Future>(pool: &PoolRef, future: F) -> F::Output {
 fn end<R>(root: &RootHandle, drive: impl FnOnce() -> R, drive_rest: impl FnOnce(&RootHandle, Rest)) -> R {
     let result = catch_unwind(AssertUnwindSafe(drive));
     if let Some(left) = root.take_outlived() {
-        drive_rest(&RootHandle::new(), Rest(left));
+        if tree::is_polling() {
+            // Whoever has been blocked meanwhile does not end before them; it may be one of them.
+            left.groups.iter().for_each(tree::outlive);
+        } else {
+            drive_rest(&RootHandle::new(), Rest(left));
+        }
     }
     result.unwrap_or_else(|payload| resume_unwind(payload))
 }

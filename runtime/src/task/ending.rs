@@ -4,12 +4,15 @@
     reason = "the right to complete a task goes to whoever is the last one to let go of it"
 )]
 
+use std::cell::RefCell;
+use std::mem;
 use std::task::{Context, Wake, Waker};
 
 use super::group::Member;
 use super::raw::RawTask;
-use crate::primitive::sync::PlainArc;
 use crate::primitive::sync::atomic::{AtomicUsize, Ordering};
+use crate::primitive::sync::{Mutex, PlainArc};
+use crate::primitive::thread::thread_local;
 use crate::tree::LeftBehind;
 
 /// The right to complete a task, for as long as there is somebody to wait for. It is a waker, which each of these wakes once.
@@ -21,7 +24,12 @@ struct Ending {
     /// did is published by that.
     left: AtomicUsize,
     /// What the task is a member of, until it is complete.
-    _members: Vec<Member>,
+    members: Mutex<Vec<Member>>,
+}
+
+thread_local! {
+    /// The tasks that are to be completed by a call further up on this stack; `None` if there is no such call.
+    static DUE: RefCell<Option<Vec<PlainArc<Ending>>>> = const { RefCell::new(None) };
 }
 
 // SAFETY: the right to complete a task that is ending may be used on any thread: neither its future nor its output is touched.
@@ -37,7 +45,7 @@ unsafe impl Sync for Ending {}
 pub(super) unsafe fn complete_after(task: RawTask, left: LeftBehind, complete: unsafe fn(RawTask)) {
     let LeftBehind { groups, members } = left;
     let left = AtomicUsize::new(groups.len() + 1);
-    let ending = PlainArc::new(Ending { task, complete, left, _members: members });
+    let ending = PlainArc::new(Ending { task, complete, left, members: Mutex::new(members) });
     let waker = Waker::from(PlainArc::clone(&ending));
     for group in groups {
         if group.poll_end(&Context::from_waker(&waker)).is_ready() {
@@ -49,13 +57,39 @@ pub(super) unsafe fn complete_after(task: RawTask, left: LeftBehind, complete: u
 }
 
 impl Ending {
-    fn count_down(&self) {
+    fn count_down(self: &PlainArc<Self>) {
         // AcqRel: what members did before they went comes before the completion.
         if self.left.fetch_sub(1, Ordering::AcqRel) == 1 {
-            // SAFETY: nobody else finds that count, and so the right is this call's.
-            unsafe { (self.complete)(self.task) }
+            complete(PlainArc::clone(self));
         }
     }
+}
+
+/// Completes a task, whose count has just become zero, and those that wait for it alone, and so on: one after the other, however many they are.
+fn complete(ending: PlainArc<Ending>) {
+    let mut next = Some(ending);
+    let is_left_to_another = DUE.try_with(|due| match &mut *due.borrow_mut() {
+        Some(due) => {
+            due.extend(next.take());
+            true
+        }
+        due => {
+            *due = Some(Vec::new());
+            false
+        }
+    });
+    if is_left_to_another.unwrap_or(false) {
+        return;
+    }
+    while let Some(ending) = next {
+        // SAFETY: nobody else has found that count, and so the right is this call's.
+        unsafe { (ending.complete)(ending.task) };
+        let members = mem::take(&mut *ending.members.lock());
+        drop(members);
+        // Where the thread is about to end, and has no list any more, each is completed further down on this stack.
+        next = DUE.try_with(|due| due.borrow_mut().as_mut().and_then(Vec::pop)).ok().flatten();
+    }
+    let _ = DUE.try_with(|due| due.replace(None));
 }
 
 impl Wake for Ending {

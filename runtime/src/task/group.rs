@@ -3,13 +3,20 @@
 use std::task::{Context, Poll, Waker};
 
 use crate::containment::contain_panic;
-use crate::primitive::sync::{Arc, Mutex};
+use crate::primitive::sync::atomic::Ordering;
+use crate::primitive::sync::{Arc, Mutex, PlainAtomicU64};
 use crate::task::Id;
 use crate::tree;
 
 /// A number of members, and those who wait until there are none.
 #[derive(Debug)]
-pub(crate) struct Group(Mutex<State>);
+pub(crate) struct Group {
+    age: u64,
+    state: Mutex<State>,
+}
+
+/// Orders all groups. Publishes nothing.
+static NEXT_AGE: PlainAtomicU64 = PlainAtomicU64::new(0);
 
 #[derive(Debug)]
 struct State {
@@ -33,7 +40,8 @@ pub(super) struct TaskMember {
 
 impl Group {
     pub(super) fn new() -> Arc<Self> {
-        Arc::new(Self(Mutex::new(State { members: 0, is_closed: false, waiters: Vec::new() })))
+        let state = Mutex::new(State { members: 0, is_closed: false, waiters: Vec::new() });
+        Arc::new(Self { age: NEXT_AGE.fetch_add(1, Ordering::Relaxed), state })
     }
 
     /// Has a task become a member; `None` if the group is closed.
@@ -43,7 +51,7 @@ impl Group {
 
     /// Becomes a member; `None` if the group is closed.
     pub(super) fn join(group: &Arc<Self>) -> Option<Member> {
-        let mut state = group.0.lock();
+        let mut state = group.state.lock();
         if state.is_closed {
             return None;
         }
@@ -53,21 +61,26 @@ impl Group {
     }
 
     pub(super) fn close(&self) {
-        self.0.lock().is_closed = true;
+        self.state.lock().is_closed = true;
+    }
+
+    /// The lower, the longer ago it was made.
+    pub(crate) fn age(&self) -> u64 {
+        self.age
     }
 
     pub(super) fn is_closed(&self) -> bool {
-        self.0.lock().is_closed
+        self.state.lock().is_closed
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.0.lock().members
+        self.state.lock().members
     }
 
     /// Waits until there is no member, and closes the group at that moment if it is not closed yet.
     pub(crate) fn poll_end(&self, cx: &Context<'_>) -> Poll<()> {
         let is_noted = |state: &State| state.waiters.iter().any(|waker| waker.will_wake(cx.waker()));
-        let mut state = self.0.lock();
+        let mut state = self.state.lock();
         if state.members == 0 {
             state.is_closed = true;
             return Poll::Ready(());
@@ -78,7 +91,7 @@ impl Group {
         drop(state);
         // A foreign waker's clone may do anything: it is called without the lock.
         let waker = cx.waker().clone();
-        let mut state = self.0.lock();
+        let mut state = self.state.lock();
         if state.members == 0 {
             state.is_closed = true;
             drop(state);
@@ -90,9 +103,9 @@ impl Group {
 }
 
 impl Member {
-    /// Whether it is one of this group.
-    pub(crate) fn is_of(&self, group: &Arc<Group>) -> bool {
-        Arc::ptr_eq(&self.0, group)
+    /// The lower, the longer ago the group was made.
+    pub(crate) fn age_of_group(&self) -> u64 {
+        self.0.age
     }
 }
 
@@ -118,7 +131,7 @@ impl Drop for TaskMember {
 
 impl Drop for Member {
     fn drop(&mut self) {
-        let mut state = self.0.0.lock();
+        let mut state = self.0.state.lock();
         state.members -= 1;
         let waiters = if state.members == 0 { std::mem::take(&mut state.waiters) } else { Vec::new() };
         drop(state);

@@ -396,60 +396,27 @@ unsafe fn store<F: Future>(task: RawTask, output: Result<F::Output, JoinError>) 
 /// If the joiner is a task that waits on the same executor, control can be handed to it.
 #[inline]
 unsafe fn finish<F: Future>(task: RawTask, entered: Option<Entered<'_>>) -> Option<Transfer> {
+    context::task_completed(task.executor());
     if let Some(left) = root::take_outlived(task) {
         // SAFETY: the caller runs the task.
         unsafe { finish_after::<F>(task, entered, left) };
         return None;
     }
-    context::task_completed(task.executor());
     let current = entered.as_ref().map(Entered::current);
     drop(entered);
     let mut outcome = task.state().transition_to_complete(false);
     if outcome == ToComplete::DropOutput {
         let entered = current.map(Current::enter);
-        // Nobody is left to be told of a panic in the drop of an output that nobody wanted.
         // SAFETY: the task is not complete yet, so the stage is still the caller's.
-        if let Err(payload) = unsafe { drop_stage::<F>(task) } {
-            discard_payload(payload);
+        unsafe { drop_unwanted::<F>(task) };
+        if let Some(left) = root::take_outlived(task) {
+            // SAFETY: as above.
+            unsafe { finish_after::<F>(task, entered, left) };
+            return None;
         }
         drop(entered);
         outcome = task.state().transition_to_complete(true);
     }
-    // SAFETY: as above.
-    unsafe { after_complete(task, outcome) }
-}
-
-/// Leaves a task, whose output is in place, to be completed when those are gone that it must not end before.
-#[cold]
-#[inline(never)]
-unsafe fn finish_after<F: Future>(task: RawTask, entered: Option<Entered<'_>>, left: LeftBehind) {
-    // An output that nobody wants is dropped here: where the task is completed, it may not even be allowed to be.
-    if task.state().transition_to_ending(false) == ToEnding::DropOutput {
-        // SAFETY: the handle is gone, so the stage is still the caller's.
-        if let Err(payload) = unsafe { drop_stage::<F>(task) } {
-            discard_payload(payload);
-        }
-        let outcome = task.state().transition_to_ending(true);
-        debug_assert_eq!(outcome, ToEnding::Done);
-    }
-    drop(entered);
-    // SAFETY: the caller runs the task, which is ending, and gives that up.
-    unsafe { ending::complete_after(task, left, complete_ending) }
-}
-
-/// Completes a task that is ending.
-unsafe fn complete_ending(task: RawTask) {
-    context::task_completed(task.executor());
-    // What became of the output has been settled.
-    let outcome = task.state().transition_to_complete(true);
-    // Whoever was the last to go goes on: the joiner takes its turn in a queue.
-    // SAFETY: the caller has the right to complete the task, and the transition has been made.
-    drop(unsafe { after_complete(task, outcome) });
-}
-
-/// What is left to do for a task that has just become complete.
-#[inline(always)]
-unsafe fn after_complete(task: RawTask, outcome: ToComplete) -> Option<Transfer> {
     let mut transfer = None;
     match outcome {
         ToComplete::Done => {}
@@ -466,4 +433,56 @@ unsafe fn after_complete(task: RawTask, outcome: ToComplete) -> Option<Transfer>
         ToComplete::DropOutput => unreachable!("the output has been dropped"),
     }
     transfer
+}
+
+/// Drops an output that nobody wants. Nobody is left to be told of a panic.
+///
+/// # Safety
+///
+/// The caller runs the task, whose join handle is gone.
+unsafe fn drop_unwanted<F: Future>(task: RawTask) {
+    // SAFETY: the task is not complete yet, so the stage is still the caller's.
+    if let Err(payload) = unsafe { drop_stage::<F>(task) } {
+        discard_payload(payload);
+    }
+}
+
+/// Leaves a task, whose output is in place or has been dropped, to be completed when those are gone that it must not end before. As far as its executor
+/// knows, it has ended.
+#[cold]
+#[inline(never)]
+unsafe fn finish_after<F: Future>(task: RawTask, entered: Option<Entered<'_>>, mut left: LeftBehind) {
+    // An output that nobody wants is dropped here: where the task is completed, it may not even be allowed to be.
+    if task.state().transition_to_ending(false) == ToEnding::DropOutput {
+        // SAFETY: the handle is gone, so the stage is still the caller's.
+        unsafe { drop_unwanted::<F>(task) };
+        if let Some(more) = root::take_outlived(task) {
+            left.groups.extend(more.groups);
+            left = left.settle();
+        }
+        let outcome = task.state().transition_to_ending(true);
+        debug_assert_eq!(outcome, ToEnding::Done);
+    }
+    drop(entered);
+    // SAFETY: the caller runs the task, which is ending, and gives that up.
+    unsafe { ending::complete_after(task, left, complete_ending) }
+}
+
+/// Completes a task that is ending. Its executor may be gone.
+unsafe fn complete_ending(task: RawTask) {
+    // What became of the output has been settled.
+    match task.state().transition_to_complete(true) {
+        ToComplete::Done => {}
+        ToComplete::Free => task.free(),
+        ToComplete::WakeJoiner => {
+            // SAFETY: the task is complete and its join waker was set: the cell belongs to this call.
+            let waker = unsafe { task.replace_join_waker(None) };
+            if let Some(waker) = waker {
+                // A foreign waker may panic.
+                contain_panic(|| waker.wake());
+            }
+            task.release();
+        }
+        ToComplete::DropOutput => unreachable!("the output is the handle's, or gone"),
+    }
 }

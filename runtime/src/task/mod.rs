@@ -118,7 +118,9 @@ pub(crate) fn for_each(executor: NonNull<()>, mut f: impl FnMut(RawTask)) {
     });
     // User code runs only now, when the scan's locks are released.
     for task in found {
-        if task.executor_data() == executor && !task.state().load().is_complete() {
+        let state = task.state().load();
+        // One that is ending may have outlived its executor, whose address another one has now.
+        if task.executor_data() == executor && !state.is_complete() && !state.is_ending() {
             f(task);
         }
         task.release();

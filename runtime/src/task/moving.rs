@@ -21,73 +21,125 @@ use crate::primitive::sync::{PlainArc, PlainAtomicU64};
 use crate::tree;
 
 /// Those in a task who want to be polled on an executor, and wait for that. Touched by whoever runs the task only.
-pub(crate) struct Asks(UnsafeCell<Vec<Ask>>);
+pub(crate) struct Asks(UnsafeCell<Wanted>);
 
 /// Somebody who does.
 struct Ask {
     /// The lower, the longer ago.
     ticket: u64,
-    /// Who asks: an address.
-    asker: usize,
+    asker: PlainArc<PlainAtomicU64>,
     to: PlainArc<AnyExecutor>,
     /// The task's count of polls when this was last said.
     run: u32,
-    /// How often the task has gone there since then.
-    obeyed: u32,
+}
+
+#[derive(Default)]
+struct Wanted {
+    asks: Vec<Ask>,
+    /// How often the task has gone somewhere since somebody has last been polled where they wanted to be.
+    in_vain: u32,
 }
 
 impl Asks {
     pub(crate) fn new() -> Self {
-        Self(UnsafeCell::new(Vec::new()))
+        Self(UnsafeCell::new(Wanted::default()))
     }
 
     /// Lends what is asked for. `f` calls no foreign code.
-    fn with<R>(&self, f: impl FnOnce(&mut Vec<Ask>) -> R) -> R {
+    fn with<R>(&self, f: impl FnOnce(&mut Wanted) -> R) -> R {
         // SAFETY: nobody else touches the cell, and nobody comes back to it while it is lent.
-        self.0.with_mut(|asks| f(unsafe { &mut *asks }))
+        self.0.with_mut(|wanted| f(unsafe { &mut *wanted }))
     }
 
     #[inline]
     pub(super) fn is_empty(&self) -> bool {
         // SAFETY: nobody else touches the cell.
-        self.0.with(|asks| unsafe { &*asks }.is_empty())
+        self.0.with(|wanted| unsafe { &*wanted }.asks.is_empty())
     }
 
     /// Adds a wish, or renews it. False if that has been done in this run before.
     fn add(&self, ask: Ask) -> bool {
-        let (is_new, former) =
-            self.with(|asks| match asks.iter_mut().find(|other| other.asker == ask.asker) {
-                Some(place) => {
-                    let is_new = place.run != ask.run;
-                    (is_new, Some(mem::replace(place, ask)))
-                }
+        let (is_new, former) = self.with(|wanted| {
+            match wanted.asks.iter_mut().find(|other| PlainArc::ptr_eq(&other.asker, &ask.asker)) {
+                Some(place) => (place.run != ask.run, Some(mem::replace(place, ask))),
                 None => {
-                    asks.push(ask);
+                    wanted.asks.push(ask);
                     (true, None)
                 }
-            });
+            }
+        });
         drop(former);
         is_new
     }
 
-    fn remove(&self, asker: usize) {
-        let removed = self.with(|asks| {
-            let place = asks.iter().position(|ask| ask.asker == asker);
-            place.map(|place| asks.swap_remove(place))
+    fn remove(&self, asker: &PlainArc<PlainAtomicU64>) {
+        let removed = self.with(|wanted| {
+            let place = wanted.asks.iter().position(|ask| PlainArc::ptr_eq(&ask.asker, asker))?;
+            wanted.in_vain = 0;
+            Some(wanted.asks.swap_remove(place))
         });
         drop(removed);
     }
 
-    /// Where the next run is to be. Forgets those who have not come back for long: they have been taken out of the task.
-    fn next(&self) -> Option<PlainArc<AnyExecutor>> {
-        let (to, forgotten) = self.with(|asks| {
-            let place = (0..asks.len()).min_by_key(|&place| asks[place].ticket)?;
-            asks[place].obeyed += 1;
-            let to = PlainArc::clone(&asks[place].to);
-            Some((to, (asks[place].obeyed == MOST_RUNS).then(|| asks.swap_remove(place))))
-        })?;
-        drop(forgotten);
-        Some(to)
+    /// Where the next run is to be, and what is to be forgotten: those who have been taken out of the task, or who have not been polled for long.
+    fn next(&self) -> (Option<PlainArc<AnyExecutor>>, Vec<Ask>) {
+        self.with(|wanted| {
+            let mut over: Vec<_> = wanted.asks.extract_if(.., |ask| !ask.is_wanted()).collect();
+            wanted.in_vain += 1;
+            if wanted.in_vain == MOST_RUNS {
+                wanted.in_vain = 0;
+                over.append(&mut wanted.asks);
+            }
+            let first = wanted.asks.iter().min_by_key(|ask| ask.ticket);
+            (first.map(|ask| PlainArc::clone(&ask.to)), over)
+        })
+    }
+}
+
+impl Ask {
+    /// Whether whoever asks has not been taken out of the task.
+    fn is_wanted(&self) -> bool {
+        self.asker.load(Ordering::Relaxed) == self.ticket
+    }
+}
+
+/// Whether somebody asks for something, and since when. Only who polls that one asks.
+#[derive(Debug)]
+pub(crate) struct Wish(PlainArc<PlainAtomicU64>);
+
+impl Wish {
+    pub(crate) fn new() -> Self {
+        Self(PlainArc::new(PlainAtomicU64::new(NOTHING)))
+    }
+
+    /// Asks for the runs of the task that is being polled on this thread to be on this executor, until that is taken back; the caller sees to it that
+    /// there is a run, in which it is polled. Of all who ask, the one who has done so for longest is obeyed.
+    ///
+    /// False if that has been done in this run before.
+    pub(crate) fn ask(&self, to: &PlainArc<AnyExecutor>) -> bool {
+        let mut ticket = self.0.load(Ordering::Relaxed);
+        if ticket == NOTHING {
+            ticket = NEXT_TICKET.fetch_add(1, Ordering::Relaxed);
+            self.0.store(ticket, Ordering::Relaxed);
+        }
+        let (asker, to, run) = (PlainArc::clone(&self.0), PlainArc::clone(to), tree::root_polls());
+        tree::with_asks(true, |asks| asks.add(Ask { ticket, asker, to, run })).unwrap_or(true)
+    }
+
+    /// Takes back what has been asked for, also from the list of the task that is being polled or dropped on this thread. Whether anything had been.
+    pub(crate) fn take_back(&self) -> bool {
+        let is_asked = self.give_up();
+        if is_asked {
+            tree::with_asks(false, |asks| asks.remove(&self.0));
+        }
+        is_asked
+    }
+
+    /// Asks for nothing any more, in whichever task that was. Whether anything had been asked for.
+    pub(crate) fn give_up(&self) -> bool {
+        let is_asked = self.0.load(Ordering::Relaxed) != NOTHING;
+        self.0.store(NOTHING, Ordering::Relaxed);
+        is_asked
     }
 }
 
@@ -105,31 +157,15 @@ impl fmt::Debug for Asks {
     }
 }
 
-/// So often does a task go somewhere for the sake of one that is not polled there.
-const MOST_RUNS: u32 = 4096;
+/// So often does a task go somewhere for the sake of others, none of whom is polled where they want to be, before all are forgotten: whoever is still
+/// there asks again.
+const MOST_RUNS: u32 = 1024;
 
 /// Orders the asks of all threads. Publishes nothing.
-static NEXT_TICKET: PlainAtomicU64 = PlainAtomicU64::new(0);
+static NEXT_TICKET: PlainAtomicU64 = PlainAtomicU64::new(NOTHING + 1);
 
-/// A place in the order of those who ask.
-pub(crate) fn ticket() -> u64 {
-    NEXT_TICKET.fetch_add(1, Ordering::Relaxed)
-}
-
-/// Asks for the runs of the task that is being polled on this thread to be on this executor, until the asker takes it back; the caller sees to it that
-/// there is a run, in which it is polled. Of all who ask, the one with the lowest ticket is obeyed.
-///
-/// False if the asker has done so already in this run.
-pub(crate) fn ask(asker: usize, ticket: u64, to: &PlainArc<AnyExecutor>) -> bool {
-    let run = tree::root_polls();
-    let ask = Ask { ticket, asker, to: PlainArc::clone(to), run, obeyed: 0 };
-    tree::with_asks(true, |asks| asks.add(ask)).unwrap_or(true)
-}
-
-/// Takes back what this asker has asked for in the task that is being polled or dropped on this thread.
-pub(crate) fn forget(asker: usize) {
-    tree::with_asks(false, |asks| asks.remove(asker));
-}
+/// No ticket.
+const NOTHING: u64 = 0;
 
 /// The task that is being polled on this thread, if it may be polled on others, too.
 pub(crate) fn current_task() -> Option<Id> {
@@ -149,13 +185,23 @@ pub(super) fn resubmit(task: RawTask) {
 #[inline(never)]
 fn resubmit_elsewhere(task: RawTask) {
     // The task is scheduled, and its runnable is still to be made: nobody else runs it.
-    let Some(to) = task.annex().and_then(|annex| annex.tree.asks().next()) else {
+    let Some((to, over)) = task.annex().map(|annex| annex.tree.asks().next()) else {
         return task.submit_from_anywhere(Reason::Yielded);
     };
+    // The executors' own code may panic, also when it is dropped.
+    contain_panic(|| drop(over));
+    let Some(to) = to else { return task.submit_from_anywhere(Reason::Yielded) };
     // SAFETY: the task is scheduled, and this is the only runnable.
     let runnable = unsafe { Runnable::from_raw(task.as_ptr().cast()) };
-    // The executors' own code may panic; the runnable is dropped then.
-    contain_panic(|| if to.is_current() { to.defer(runnable) } else { to.post(runnable) });
+    // The runnable is dropped then.
+    contain_panic(move || {
+        if to.is_current() {
+            to.defer(runnable);
+        } else {
+            to.post(runnable);
+        }
+        drop(to);
+    });
 }
 
 /// Wakes whom the waker names; if that is a task that has nothing to do yet, it runs next on this executor.

@@ -111,7 +111,7 @@ pub(crate) enum ToShutdown {
     Cancel,
     /// The task is queued or running; it is dropped when that ends.
     Busy,
-    /// The task had ended already.
+    /// The task had ended already, as far as its executor is concerned.
     Complete,
 }
 
@@ -303,7 +303,7 @@ impl State {
     /// The runtime is going away.
     pub(crate) fn transition_to_shutdown(&self) -> ToShutdown {
         self.update(|current| {
-            if current.is_complete() {
+            if current.is_complete() || current.is_ending() {
                 (None, ToShutdown::Complete)
             } else if current.is_running() || current.is_scheduled() {
                 (Some(current.with(ABORTED)), ToShutdown::Busy)

@@ -248,6 +248,13 @@ pub(crate) struct Place {
     frame: usize,
 }
 
+impl Place {
+    /// Whether both are part of one run.
+    pub(crate) fn is_same_run(&self, other: &Self) -> bool {
+        self.current == other.current
+    }
+}
+
 /// What is being polled on this thread.
 pub(crate) fn place() -> Place {
     with_current(|current| Place {

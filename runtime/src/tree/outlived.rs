@@ -14,8 +14,23 @@ pub(super) struct Outlived(UnsafeCell<LeftBehind>);
 #[derive(Debug, Default)]
 pub(crate) struct LeftBehind {
     pub(crate) groups: Vec<Arc<Group>>,
-    /// What the root itself is a member of: so long as it is not complete. To be dropped when it is.
+    /// What the root itself is a member of, for as long as it is not complete. To be dropped when it is.
     pub(crate) members: Vec<Member>,
+}
+
+impl LeftBehind {
+    /// Leaves out what has ended, and what would have others wait in a circle: for the sake of those whom it has left behind, the root stays a
+    /// member of groups only that are older than all of these.
+    ///
+    /// A scope that is begun in a task of another one is younger than that; one that has been moved there need not be.
+    pub(crate) fn settle(mut self) -> Self {
+        self.groups.retain(|group| group.len() != 0);
+        let oldest = self.groups.iter().map(|group| group.age()).min();
+        self.members.retain(|member| oldest.is_some_and(|oldest| member.age_of_group() < oldest));
+        // Of those that the root is a member of no more, some may have ended by that.
+        self.groups.retain(|group| group.len() != 0);
+        self
+    }
 }
 
 impl Outlived {
@@ -36,12 +51,12 @@ impl Outlived {
         drop(ended);
     }
 
-    /// Keeps what the root is a member of, unless it leaves nobody behind; or only those that wait for it themselves.
+    /// Keeps what the root is a member of, unless it leaves nobody behind.
     pub(super) fn keep(&self, member: Member) -> Option<Member> {
         self.0.with_mut(|left| {
             // SAFETY: as above.
             let left = unsafe { &mut *left };
-            if left.groups.iter().all(|group| member.is_of(group) || group.len() == 0) {
+            if left.groups.iter().all(|group| group.len() == 0) {
                 return Some(member);
             }
             left.members.push(member);
@@ -49,12 +64,11 @@ impl Outlived {
         })
     }
 
-    /// Those who have not gone yet, if there are any.
+    /// Those who have not gone yet, if there are any. The root's future is gone.
     pub(super) fn take(&self) -> Option<LeftBehind> {
         // SAFETY: as above.
-        let mut left = self.0.with_mut(|left| std::mem::take(unsafe { &mut *left }));
-        left.groups.retain(|group| group.len() != 0);
-        Some(left).filter(|left| !left.groups.is_empty())
+        let left = self.0.with_mut(|left| std::mem::take(unsafe { &mut *left }));
+        Some(left.settle()).filter(|left| !left.groups.is_empty())
     }
 }
 

@@ -7,7 +7,8 @@ use crate::executor::{AnyExecutor, Executor};
 use crate::primitive::sync::atomic::{AtomicBool, Ordering};
 use crate::primitive::sync::{Mutex, PlainArc};
 use crate::primitive::thread::thread_local;
-use crate::task::moving;
+use crate::task::moving::{self, Wish};
+use crate::tree;
 
 /// What wakers of the future refer to.
 pub(super) struct Hop {
@@ -18,6 +19,8 @@ pub(super) struct Hop {
     has_moved: AtomicBool,
     /// Values: whether the future is being polled on its executor, and not on the way of a hop inside it. Written by whoever polls; publishes nothing.
     is_home: AtomicBool,
+    /// What it asks of the task.
+    pub(super) wish: Wish,
     link: Mutex<Link>,
 }
 
@@ -55,18 +58,22 @@ pub(super) struct Pass {
 }
 
 thread_local! {
-    /// The innermost hop whose future is being polled on this thread.
-    static CURRENT: RefCell<Option<PlainArc<Hop>>> = const { RefCell::new(None) };
+    /// The innermost hop whose future is being polled on this thread, and the run that this is part of.
+    static CURRENT: RefCell<Option<(PlainArc<Hop>, tree::Place)>> = const { RefCell::new(None) };
 }
 
-/// The innermost hop whose future is being polled on this thread.
+/// The innermost hop whose future is being polled on this thread, if it is part of what is being polled innermost: inside it, the thread may run other tasks.
 pub(super) fn current() -> Option<PlainArc<Hop>> {
-    CURRENT.try_with(|current| current.borrow().clone()).ok().flatten()
+    let is_here = |place: &tree::Place| place.is_same_run(&tree::place());
+    let find = |current: &RefCell<Option<(PlainArc<Hop>, tree::Place)>>| {
+        current.borrow().as_ref().filter(|(_, place)| is_here(place)).map(|(hop, _)| PlainArc::clone(hop))
+    };
+    CURRENT.try_with(find).ok().flatten()
 }
 
 /// Polls `f` as the inside of a hop.
 pub(super) fn inside<R>(hop: &PlainArc<Hop>, f: impl FnOnce() -> R) -> R {
-    struct Restore(Option<PlainArc<Hop>>);
+    struct Restore(Option<(PlainArc<Hop>, tree::Place)>);
 
     impl Drop for Restore {
         fn drop(&mut self) {
@@ -75,7 +82,7 @@ pub(super) fn inside<R>(hop: &PlainArc<Hop>, f: impl FnOnce() -> R) -> R {
         }
     }
 
-    let former = CURRENT.try_with(|current| current.replace(Some(PlainArc::clone(hop))));
+    let former = CURRENT.try_with(|current| current.replace(Some((PlainArc::clone(hop), tree::place()))));
     let _restore = Restore(former.ok().flatten());
     f()
 }
@@ -88,6 +95,7 @@ impl Hop {
             is_woken: AtomicBool::new(true),
             has_moved: AtomicBool::new(false),
             is_home: AtomicBool::new(false),
+            wish: Wish::new(),
             link: Mutex::new(link),
         })
     }
@@ -111,10 +119,12 @@ impl Hop {
         self.is_home.load(Ordering::Relaxed)
     }
 
-    /// Has the future polled on another executor from now on, when it is woken. By whoever polls it; says where that was before.
-    pub(super) fn move_to(&self, executor: PlainArc<AnyExecutor>) -> PlainArc<AnyExecutor> {
+    /// Has the future polled on another executor from now on, when it is woken. By whoever polls it.
+    pub(super) fn move_to(&self, executor: PlainArc<AnyExecutor>) {
         self.has_moved.store(true, Ordering::Relaxed);
-        std::mem::replace(&mut self.link.lock().executor, executor)
+        self.set_home(false);
+        let former = std::mem::replace(&mut self.link.lock().executor, executor);
+        drop(former);
     }
 
     /// The executor, if it is another one than at the last call.
@@ -151,8 +161,9 @@ impl Hop {
             let mut link = self.link.lock();
             (std::mem::replace(&mut link.outer, outer), std::mem::replace(&mut link.waker, waker))
         };
-        if !is_same {
-            withdraw(former.0, self.address());
+        if !is_same && self.leave(former.0) {
+            // Polled at home, those inside say it again where this is now.
+            self.is_woken.store(true, Ordering::Release);
         }
         !is_same
     }
@@ -168,32 +179,55 @@ impl Hop {
             (link.outer.clone(), link.waker.take(), PlainArc::clone(to.unwrap_or(&link.executor)))
         };
         if let Some(outer) = outer {
-            let pass = Pass { asker: self.address(), to: PlainArc::clone(&to) };
-            let mut next = Some(PlainArc::clone(&outer));
-            while let Some(hop) = next {
-                let former = {
-                    let mut link = hop.link.lock();
-                    next = link.outer.clone();
-                    // That of the innermost that has one: what has a waker of its own between two hops is woken by that, and wakes the outer one's.
-                    waker = waker.or_else(|| link.waker.take());
-                    link.add(pass.clone())
-                };
-                drop(former);
-            }
-            self.check_place(&outer);
+            self.tell(outer, &to, &mut waker);
         }
         Some((waker?, to))
     }
 
-    /// Takes back a wish that has just been told to this hop and those around it, if this has been taken out of it meanwhile: whoever has done so may
-    /// have been too early to.
-    fn check_place(self: &PlainArc<Self>, outer: &PlainArc<Self>) {
-        let is_inside = self.link.lock().outer.as_ref().is_some_and(|now| PlainArc::ptr_eq(now, outer));
-        if !is_inside {
-            withdraw(Some(PlainArc::clone(outer)), self.address());
-            // It may have come back: then its wish is to be said again.
-            outer.wake_by_ref();
+    /// Tells the hops around it where this is to be polled. `waker` becomes that of the innermost that has one: what has a waker of its own between two
+    /// hops is woken by that, and wakes the outer one's.
+    fn tell(
+        self: &PlainArc<Self>,
+        outer: PlainArc<Self>,
+        to: &PlainArc<AnyExecutor>,
+        waker: &mut Option<Waker>,
+    ) {
+        let pass = Pass { asker: self.address(), to: PlainArc::clone(to) };
+        let mut innermost = Some(outer);
+        while let Some(first) = innermost {
+            let mut told = Vec::new();
+            let mut next = Some(first);
+            while let Some(hop) = next {
+                let former = {
+                    let mut link = hop.link.lock();
+                    next = link.outer.clone();
+                    if waker.is_none() {
+                        *waker = link.waker.take();
+                    }
+                    link.add(pass.clone())
+                };
+                drop(former);
+                told.push(hop);
+            }
+            if self.is_inside(&told) {
+                return;
+            }
+            // Whoever has taken it out of them meanwhile may have been too early to take this back. It may have come back, too: it is said again.
+            for hop in told {
+                hop.withdraw_here(self.address());
+            }
+            innermost = self.link.lock().outer.clone();
         }
+    }
+
+    /// Whether these hops are those around this one, from the inside out.
+    fn is_inside(self: &PlainArc<Self>, hops: &[PlainArc<Self>]) -> bool {
+        let mut inner = self;
+        hops.iter().all(|hop| {
+            let outer = inner.link.lock().outer.clone();
+            inner = hop;
+            outer.is_some_and(|outer| PlainArc::ptr_eq(&outer, hop))
+        })
     }
 
     /// Lets go of whoever polls: wakers of the future wake nobody from now on.
@@ -203,7 +237,19 @@ impl Hop {
             (link.outer.take(), link.waker.take())
         };
         drop(waker);
-        withdraw(outer, self.address());
+        self.leave(outer);
+    }
+
+    /// Takes back its own wish from a hop that this has been inside of, and from those around that, with those of hops inside this one, which may be
+    /// somewhere else by now. Whether there are any of these.
+    fn leave(self: &PlainArc<Self>, outer: Option<PlainArc<Self>>) -> bool {
+        let Some(outer) = outer else { return false };
+        let inside = self.passes();
+        for pass in &inside {
+            withdraw(Some(PlainArc::clone(&outer)), pass.asker);
+        }
+        withdraw(Some(outer), self.address());
+        !inside.is_empty()
     }
 
     /// Where the task is to go for the sake of hops inside this one.

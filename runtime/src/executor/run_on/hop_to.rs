@@ -109,10 +109,12 @@ impl Future for HopTo {
             Stage::Done => panic!("`hop_to` was polled after it had completed"),
         };
         let Some(hop) = current else { return Poll::Ready(Err(HopError)) };
-        if *hop.executor() == *to {
+        let former = hop.executor();
+        if *former != *to {
+            hop.move_to(PlainArc::clone(&to));
+        } else if hop.is_home() {
             return Poll::Ready(Ok(AnyExecutor::clone(&to)));
         }
-        let former = hop.move_to(PlainArc::clone(&to));
         self.stage = Stage::Leaving { hop, former, to };
         cx.waker().wake_by_ref();
         Poll::Pending

@@ -116,8 +116,6 @@ struct Trip {
     task: Option<Id>,
     /// Where that one belongs; `None` if that is on no executor.
     origin: Option<PlainArc<AnyExecutor>>,
-    /// Since when a move has been asked for, in the order of all that are.
-    ticket: Option<u64>,
     /// How often it has been asked for in one and the same run.
     asked_in_vain: u32,
     /// Whether a hop inside this one had its way last.
@@ -130,16 +128,16 @@ impl Trip {
         let env = env::with(|env| env.on_executor(executor.clone()));
         let executor = PlainArc::new(executor);
         let hop = Hop::new(PlainArc::clone(&executor));
-        let (task, origin, ticket) = (None, None, None);
-        let mut trip = Self { hop, executor, env, task, origin, ticket, asked_in_vain: 0, has_passed: false };
+        let (task, origin) = (None, None);
+        let mut trip = Self { hop, executor, env, task, origin, asked_in_vain: 0, has_passed: false };
         trip.begin_here();
         trip
     }
 
     /// Whoever polls now is where it is to come back to.
     fn begin_here(&mut self) {
-        // What was asked for elsewhere is forgotten there after a while.
-        self.ticket = None;
+        // Whatever was asked of another task is not asked any more.
+        self.hop.wish.give_up();
         (self.task, self.origin) = (tree::current_id(), super::current().map(PlainArc::new));
     }
 
@@ -154,8 +152,7 @@ impl Trip {
 
     /// Has the task go to an executor, and this polled there.
     fn go(&mut self, to: &PlainArc<AnyExecutor>) {
-        let ticket = *self.ticket.get_or_insert_with(moving::ticket);
-        let is_first = moving::ask(self.asker(), ticket, to);
+        let is_first = self.hop.wish.ask(to);
         self.asked_in_vain = if is_first { 0 } else { self.asked_in_vain + 1 };
         assert!(self.asked_in_vain < PATIENCE, "{STUCK}");
         self.rouse(to);
@@ -171,28 +168,22 @@ impl Trip {
     /// It is polled where it asked to be, or does not ask any more.
     fn arrive(&mut self) {
         self.hop.withdraw();
-        if self.ticket.take().is_some() {
-            moving::forget(self.asker());
+        if self.hop.wish.take_back() {
             self.asked_in_vain = 0;
         }
     }
 
     /// Has the task stay here, for another turn, unless somebody has waited for longer to go elsewhere.
     fn stay(&mut self) {
-        let ticket = *self.ticket.get_or_insert_with(moving::ticket);
-        moving::ask(self.asker(), ticket, &self.executor);
+        self.hop.wish.ask(&self.executor);
         // Whoever woke this has said so to the hops around it, or is about to.
         self.rouse(&self.executor);
-    }
-
-    fn asker(&self) -> usize {
-        self.hop.address()
     }
 }
 
 impl Drop for Trip {
     fn drop(&mut self) {
-        moving::forget(self.asker());
+        self.hop.wish.take_back();
         self.hop.unlink();
     }
 }
