@@ -85,7 +85,7 @@ fn when_it_panics_is_stopped_or_aborted() {
         leave(&workers, &inner).await;
         match tress::stop::stopped().await {}
     });
-    assert!(runtime.block_on(async { task.await.map(|()| ()).unwrap_err() }).is_stopped());
+    assert!(runtime.block_on(task).unwrap_err().is_stopped());
     assert_eq!((census.made(), census.alive()), (1, 0));
 
     let census = Census::default();
@@ -440,7 +440,7 @@ fn when_its_output_is_dropped() {
             while !begun.load(Ordering::Acquire) {
                 sleep(Duration::from_millis(1)).await;
             }
-            scoped
+            Some(scoped)
         });
         let detached = detached.unwrap();
         let abort = detached.abort_handle();

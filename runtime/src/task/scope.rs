@@ -39,9 +39,13 @@ use crate::tree;
 ///
 /// # Cancel safety
 ///
-/// Dropping it aborts the tasks: each is dropped at its next await, which may be a moment later. The task that drops it, or the
+/// Dropping it aborts the tasks: each is dropped at its next await, on its executor, which may be a moment later. The task that drops it, or the
 /// [`block_on`](crate::Runtime::block_on), goes on at once, but is not complete before they have been dropped, however it ends: whoever joins it
-/// finds none of them at work.
+/// finds none of them at work. If it is a task of a scope itself, that one waits for them, too. Runtimes and other executors that end do not wait for
+/// what their tasks have left on others.
+///
+/// So a `block_on` does not return while a task that it has left behind stands on an executor that nobody runs. Dropped where no task and no `block_on` is
+/// being polled, as in a [`run_until`](crate::executor::CurrentThread::run_until), the scope leaves its tasks to themselves.
 ///
 /// # Examples
 ///
