@@ -10,7 +10,8 @@ use std::time::Duration;
 
 use support::{Random, panic_text, runtime, stress, watchdog, without_panic_messages};
 use tress::executor::{
-    self, AnyExecutor, CurrentThread, Executor, HopError, Inline, Manual, Prioritized, hop_to, launch, run_on,
+    self, AnyExecutor, CurrentThread, Executor, HopError, Inline, Manual, Prioritized, Runnable, hop_to,
+    launch, run_on,
 };
 use tress::future::FutureExt;
 use tress::stop::{self, Outcome, stopped};
@@ -249,6 +250,20 @@ fn under_other_wakers_and_side_by_side() {
     runtime.block_on(task).unwrap();
 }
 
+/// One's own, that passes on what it is given.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Own(AnyExecutor);
+
+impl Executor for Own {
+    fn post(&self, runnable: Runnable) {
+        self.0.post(runnable);
+    }
+
+    fn is_current(&self) -> bool {
+        self.0.is_current()
+    }
+}
+
 #[test]
 fn to_any_kind_of_executor() {
     let _watchdog = watchdog();
@@ -266,6 +281,12 @@ fn to_any_kind_of_executor() {
             assert_eq!(executor::current(), Some(AnyExecutor::new(lane.clone())));
             hop_to(home.clone()).await.unwrap();
             assert_eq!(executor::current(), Some(AnyExecutor::new(home.clone())));
+            let own = Own(AnyExecutor::new(to_manual.clone()));
+            hop_to(own.clone()).await.unwrap();
+            sleep(Duration::from_micros(50)).await;
+            assert!(to_manual.is_current() && executor::current() == Some(AnyExecutor::new(own.clone())));
+            run_on(home.clone(), yield_now()).await;
+            assert!(to_manual.is_current());
         })
         .await;
         assert_eq!(executor::current(), Some(AnyExecutor::new(lane)));

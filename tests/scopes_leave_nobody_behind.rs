@@ -492,3 +492,28 @@ fn executors_do_not_wait_for_it() {
     assert!(begun.elapsed() < Duration::from_secs(5), "it has been waited for");
     drop((manual, task, bound));
 }
+
+/// One that is leaked leaves its tasks to themselves, and breaks nothing.
+#[test]
+fn a_leaked_scope_waits_for_nobody() {
+    let _watchdog = watchdog();
+    let runtime = runtime(2);
+    let (census, begun) = (Census::default(), Census::default());
+    let (counted, runs) = (census.count(), begun.clone());
+    let task = runtime.spawn(async move {
+        let (scoped, task) = scope_of(async move {
+            let _runs = runs.count();
+            drop((pending::<()>().await, counted));
+            Ok(())
+        })
+        .await;
+        std::mem::forget(scoped);
+        task
+    });
+    let left = runtime.block_on(task).unwrap();
+    wait_until(|| begun.alive() == 1, "it has not begun");
+    assert!(!left.is_finished() && census.alive() == 1);
+    drop(runtime);
+    assert!(left.is_finished());
+    assert_eq!((begun.alive(), census.alive()), (0, 0));
+}

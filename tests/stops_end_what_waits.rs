@@ -15,7 +15,7 @@ use leaves::poll_once;
 use support::{Census, Random, runtime, stress, wait_until, watchdog};
 use tress::env;
 use tress::net::{TcpListener, TcpStream};
-use tress::stop::{self, Outcome, StopSource, StopToken, StoppedAfter};
+use tress::stop::{self, Outcome, StopCallback, StopSource, StopToken, StoppedAfter};
 use tress::task::{JoinHandle, Lazy, lazy, lazy_borrowed, yield_now};
 use tress::time::{interval, sleep, timeout};
 
@@ -437,6 +437,18 @@ fn a_deadline_stops_what_waits_and_keeps_to_outer_stops() {
     // One that is over already stops the first wait.
     let late = env::scope().deadline(Instant::now()).run(async { sleep(LONG).await });
     assert_eq!(runtime.block_on(stop::outcome(late)), Outcome::Stopped);
+    // Its token is a deadline for whatever has it: a callback, a source that is linked to it, a task.
+    let (told, called) = std::sync::mpsc::channel();
+    let scoped = env::scope().deadline(soon()).run(async move {
+        let token = env::current().stop_token();
+        let mut callback = std::pin::pin!(StopCallback::new(move || told.send(()).unwrap()));
+        callback.as_mut().register(&token);
+        let child = StopSource::linked_to(&token);
+        let task = tress::spawn(env::scope().stop(token).run(sleep(LONG)));
+        env::shield(task).await.unwrap_err().is_stopped() && child.token().is_stop_requested()
+    });
+    assert!(runtime.block_on(scoped));
+    called.recv().unwrap();
     // What stops whoever awaits it stops it, too; and so does its own token.
     for own in [false, true] {
         let source = StopSource::new();

@@ -52,6 +52,11 @@ impl Executor for Inline {
         }
     }
 
+    /// As [`post`](Executor::post): in a chain, that takes no stack either.
+    fn dispatch(&self, runnable: Runnable) {
+        self.post(runnable);
+    }
+
     fn is_current(&self) -> bool {
         true
     }

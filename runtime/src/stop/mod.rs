@@ -12,6 +12,9 @@
 //! | [`StopCallback`] | a function that is called then; in its owner's memory, without an allocation |
 //! | [`StopGuard`] | requests the stop when dropped |
 //!
+//! A deadline is that of a scope ([`env::Scope::deadline`](crate::env::Scope::deadline)): the token of the environment inside is asked to stop
+//! then, and can be handed on to whatever takes one.
+//!
 //! # Examples
 //!
 //! A worker that goes on until it is told to stop:
