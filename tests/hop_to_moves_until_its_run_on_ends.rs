@@ -395,7 +395,7 @@ fn a_task_that_runs_inside_does_not_move_it() {
 #[test]
 fn those_who_have_left_move_nobody() {
     let _watchdog = watchdog();
-    let ([runtime, gone, _other], [_home, a, b]) = runtimes::<3>();
+    let ([runtime, gone, _other], [home, a, b]) = runtimes::<3>();
     let task = runtime.spawn(async move {
         for is_kept in [false, true] {
             let mut kept = Vec::new();
@@ -406,6 +406,10 @@ fn those_who_have_left_move_nobody() {
             }
             let keeper = std::thread::spawn(move || if is_kept { Some(kept) } else { None });
             let kept = keeper.join().unwrap();
+            if kept.is_none() {
+                yield_now().await;
+                assert!(home.is_current(), "there is nobody who wants it to be elsewhere");
+            }
             run_on(b.clone(), yield_now()).await;
             drop(kept);
         }

@@ -87,6 +87,7 @@ fn a_handle_is_dropped_while_the_task_ends() {
             let dropping = thread::spawn(move || drop(handle));
             queue.run_all();
             dropping.join().unwrap();
+            assert_eq!(books.outputs_dropped(), 1, "not by whoever completes the task");
             going.join().unwrap();
             assert_eq!((books.futures_dropped(), books.outputs_dropped()), (1, 1));
             assert_eq!(PlainArc::strong_count(&joiner), 1, "no waker is kept");
