@@ -16,7 +16,7 @@ use leaves::poll_once;
 use support::{
     Census, Counted, burn, panic_text, runtime, stress, wait_until, watchdog, without_panic_messages,
 };
-use tress::executor::{CurrentThread, Manual, launch};
+use tress::executor::{CurrentThread, Inline, Manual, launch};
 use tress::task::{AbortHandle, CountingScope, block_in_place, scope};
 use tress::time::sleep;
 use tress::trace::State;
@@ -374,6 +374,16 @@ fn scopes_that_change_hands_make_no_circle() {
         })
         .await;
         assert!(sender.send(own).is_ok());
+        // The same in a `run_until`.
+        let (sender, receiver) = tress::sync::oneshot::channel::<Scoped>();
+        let (own, hidden_task) = scope_of(async move {
+            let own = receiver.await.unwrap();
+            let drop_it = async move { Handle::current().block_on(async move { drop(own) }) };
+            block_in_place(|| CurrentThread::new().run_until(drop_it));
+            Ok(())
+        })
+        .await;
+        assert!(sender.send(own).is_ok());
         // Each one the other's.
         let (to_first, of_first) = tress::sync::oneshot::channel::<Scoped>();
         let (to_second, of_second) = tress::sync::oneshot::channel::<Scoped>();
@@ -386,7 +396,7 @@ fn scopes_that_change_hands_make_no_circle() {
         assert!(to_first.send(second).is_ok() && to_second.send(first).is_ok());
         sleep(Duration::from_millis(5)).await;
         first_task.abort();
-        [own_task, blocked_task, first_task, second_task]
+        [own_task, blocked_task, hidden_task, first_task, second_task]
     });
     let tasks = runtime.block_on(task).unwrap();
     wait_until(|| tasks.iter().all(AbortHandle::is_finished), "they wait for each other");
@@ -516,4 +526,29 @@ fn a_leaked_scope_waits_for_nobody() {
     drop(runtime);
     assert!(left.is_finished());
     assert_eq!((begun.alive(), census.alive()), (0, 0));
+}
+
+/// Whoever is woken by a completion may block, on the same thread, for another task that leaves somebody behind.
+#[test]
+fn a_joiner_may_block_for_another_one() {
+    let _watchdog = watchdog();
+    let (runtime, other) = runtimes();
+    let (third, census) = (support::runtime(1), Census::default());
+    let (workers, inner) = (other.handle().clone(), census.clone());
+    let first = runtime.spawn(async move { leave(&workers, &inner).await });
+    let workers = third.handle().clone();
+    let joiner = launch(Inline).spawn(async move {
+        first.await.unwrap();
+        let local = CurrentThread::new();
+        let second = local.spawn(async move {
+            let mut scoped: Scoped = Box::pin(scope(|scope| async move {
+                scope.spawn_on(pending(), &workers);
+                pending().await
+            }));
+            assert!(poll_once(scoped.as_mut()).await.is_pending());
+        });
+        local.run_until(second).unwrap();
+    });
+    runtime.block_on(joiner).unwrap();
+    assert_eq!(census.alive(), 0);
 }

@@ -64,13 +64,10 @@ fn drive<F: Future>(pool: &PoolRef, future: F) -> F::Output {
 /// Drives the root's future, and then another one, until those are gone that the first one has left behind, however that has ended.
 fn end<R>(root: &RootHandle, drive: impl FnOnce() -> R, drive_rest: impl FnOnce(&RootHandle, Rest)) -> R {
     let result = catch_unwind(AssertUnwindSafe(drive));
-    if let Some(left) = root.take_outlived() {
-        if tree::is_polling() {
-            // Whoever has been blocked meanwhile does not end before them; it may be one of them.
-            left.groups.iter().for_each(tree::outlive);
-        } else {
-            drive_rest(&RootHandle::new(), Rest(left));
-        }
+    if let Some(mut left) = root.take_outlived() {
+        // Whoever has been blocked meanwhile does not end before them, if that is somebody; it may be one of them.
+        left.groups.retain(|group| !tree::outlive(group));
+        drive_rest(&RootHandle::new(), Rest(left));
     }
     result.unwrap_or_else(|payload| resume_unwind(payload))
 }

@@ -28,7 +28,8 @@ struct Ending {
 }
 
 thread_local! {
-    /// The tasks that are to be completed by a call further up on this stack; `None` if there is no such call.
+    /// The tasks that are to be completed by a call further up on this stack, which is letting go of what a task was a member of; `None` if there is no
+    /// such call.
     static DUE: RefCell<Option<Vec<PlainArc<Ending>>>> = const { RefCell::new(None) };
 }
 
@@ -67,29 +68,34 @@ impl Ending {
 
 /// Completes a task, whose count has just become zero, and those that wait for it alone, and so on: one after the other, however many they are.
 fn complete(ending: PlainArc<Ending>) {
-    let mut next = Some(ending);
-    let is_left_to_another = DUE.try_with(|due| match &mut *due.borrow_mut() {
-        Some(due) => {
-            due.extend(next.take());
+    let mut due = vec![ending];
+    let is_left_to_another = DUE.try_with(|others| match &mut *others.borrow_mut() {
+        Some(others) => {
+            others.append(&mut due);
             true
         }
-        due => {
-            *due = Some(Vec::new());
-            false
-        }
+        None => false,
     });
     if is_left_to_another.unwrap_or(false) {
         return;
     }
-    while let Some(ending) = next {
+    while let Some(ending) = due.pop() {
+        // Its joiner may be anybody, and may wait for other tasks on this thread: these are completed further down on this stack.
         // SAFETY: nobody else has found that count, and so the right is this call's.
         unsafe { (ending.complete)(ending.task) };
         let members = mem::take(&mut *ending.members.lock());
-        drop(members);
-        // Where the thread is about to end, and has no list any more, each is completed further down on this stack.
-        next = DUE.try_with(|due| due.borrow_mut().as_mut().and_then(Vec::pop)).ok().flatten();
+        if !members.is_empty() {
+            due.append(&mut collect(|| drop(members)));
+        }
     }
-    let _ = DUE.try_with(|due| due.replace(None));
+}
+
+/// The tasks that `f` makes the last count of zero, which unwinds no more than wakers do: not at all.
+fn collect(f: impl FnOnce()) -> Vec<PlainArc<Ending>> {
+    let _ = DUE.try_with(|due| due.replace(Some(Vec::new())));
+    f();
+    // Where the thread is about to end, and has no list any more, each has been completed further down on this stack.
+    DUE.try_with(|due| due.replace(None)).ok().flatten().unwrap_or_default()
 }
 
 impl Wake for Ending {

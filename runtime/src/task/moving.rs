@@ -75,8 +75,12 @@ impl Asks {
     fn remove(&self, asker: &PlainArc<PlainAtomicU64>) {
         let removed = self.with(|wanted| {
             let place = wanted.asks.iter().position(|ask| PlainArc::ptr_eq(&ask.asker, asker))?;
-            wanted.in_vain = 0;
-            Some(wanted.asks.swap_remove(place))
+            let removed = wanted.asks.swap_remove(place);
+            // Only the one who has been obeyed: others may come and go for as long as one who is never polled is the oldest.
+            if wanted.asks.iter().all(|ask| ask.ticket > removed.ticket) {
+                wanted.in_vain = 0;
+            }
+            Some(removed)
         });
         drop(removed);
     }

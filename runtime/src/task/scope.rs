@@ -45,7 +45,8 @@ use crate::tree;
 /// what their tasks have left on others.
 ///
 /// So a `block_on` does not return while a task that it has left behind stands on an executor that nobody runs. Dropped where no task and no `block_on` is
-/// being polled, as in a [`run_until`](crate::executor::CurrentThread::run_until), the scope leaves its tasks to themselves.
+/// being polled, as in a [`run_until`](crate::executor::CurrentThread::run_until), or by another thread in a [`run_on`](crate::executor::run_on()) outside tasks, the scope leaves its
+/// tasks to themselves.
 /// So does one that is leaked: they go on until they end, or their runtime does.
 ///
 /// # Examples

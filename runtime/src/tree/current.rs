@@ -20,6 +20,10 @@ use crate::task::moving::Asks;
 use crate::task::{Group, Id, Member};
 
 thread_local! {
+    /// The innermost of the runs that [`outside`] hides; null if there is none.
+    static HIDDEN: Cell<*const Current> = const { Cell::new(ptr::null()) };
+    /// How many calls of [`outside`] there are on this stack.
+    static DEPTH: Cell<usize> = const { Cell::new(0) };
     /// The innermost run on this thread; null if there is none. Points to a value on this thread's stack that outlives
     /// the pointer (see [`Entered`]).
     static CURRENT: Cell<*const Current> = const { Cell::new(ptr::null()) };
@@ -245,13 +249,14 @@ pub(super) fn with_current<R>(f: impl FnOnce(Option<&Current>) -> R) -> R {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Place {
     current: usize,
+    depth: usize,
     frame: usize,
 }
 
 impl Place {
     /// Whether both are part of one run.
     pub(crate) fn is_same_run(&self, other: &Self) -> bool {
-        self.current == other.current
+        (self.current, self.depth) == (other.current, other.depth)
     }
 }
 
@@ -259,6 +264,7 @@ impl Place {
 pub(crate) fn place() -> Place {
     with_current(|current| Place {
         current: current.map_or(0, |current| ptr::from_ref(current).addr()),
+        depth: DEPTH.try_with(Cell::get).unwrap_or(0),
         frame: current.and_then(Current::frame).map_or(0, |frame| frame.as_ptr().addr()),
     })
 }
@@ -282,16 +288,24 @@ pub(crate) fn current_executor() -> Option<NonNull<()>> {
 
 /// Runs `f` as if nothing were being polled on this thread.
 pub(crate) fn outside<R>(f: impl FnOnce() -> R) -> R {
-    /// Puts the innermost run back.
-    struct Restore(*const Current);
+    /// Puts the innermost run back, and the hidden one.
+    struct Restore(*const Current, *const Current);
 
     impl Drop for Restore {
         fn drop(&mut self) {
             let _ = CURRENT.try_with(|current| current.set(self.0));
+            let _ = HIDDEN.try_with(|hidden| hidden.set(self.1));
+            let _ = DEPTH.try_with(|depth| depth.set(depth.get() - 1));
         }
     }
 
-    let _restore = Restore(CURRENT.try_with(|current| current.replace(ptr::null())).unwrap_or(ptr::null()));
+    let current = CURRENT.try_with(|current| current.replace(ptr::null())).unwrap_or(ptr::null());
+    let hidden = HIDDEN.try_with(Cell::get).unwrap_or(ptr::null());
+    let _ = DEPTH.try_with(|depth| depth.set(depth.get() + 1));
+    let _restore = Restore(current, hidden);
+    if !current.is_null() {
+        let _ = HIDDEN.try_with(|hidden| hidden.set(current));
+    }
     f()
 }
 
@@ -312,14 +326,21 @@ pub(crate) fn root_polls() -> u32 {
     with_current(|current| current.map_or(0, |current| current.root.polls()))
 }
 
-/// Has what is being polled on this thread not end before the members of a group are gone; if nothing is, nobody waits for them.
-pub(crate) fn outlive(group: &Arc<Group>) {
-    with_current(|current| {
-        if let Some(current) = current {
-            // SAFETY: the root is held while it is run.
-            unsafe { current.tree().as_ref() }.outlived.add(Arc::clone(group));
-        }
+/// Has what is being polled on this thread, be it hidden, not end before the members of a group are gone. False if nothing is: nobody waits for them
+/// then.
+pub(crate) fn outlive(group: &Arc<Group>) -> bool {
+    let current = CURRENT.try_with(Cell::get).unwrap_or(ptr::null());
+    let hidden = HIDDEN.try_with(Cell::get).unwrap_or(ptr::null());
+    // SAFETY: null, or a run that was entered further up on this stack and has not been left.
+    let run = unsafe { current.as_ref() }.or_else(|| {
+        // SAFETY: as above.
+        unsafe { hidden.as_ref() }
     });
+    if let Some(run) = run {
+        // SAFETY: the root is held while it is run.
+        unsafe { run.tree().as_ref() }.outlived.add(Arc::clone(group));
+    }
+    run.is_some()
 }
 
 /// Keeps what a task is a member of, which is being polled or dropped on this thread, if it leaves others behind: until it is complete. Gives it

@@ -5,7 +5,7 @@ use std::task::{Wake, Waker};
 
 use crate::executor::{AnyExecutor, Executor};
 use crate::primitive::sync::atomic::{AtomicBool, Ordering};
-use crate::primitive::sync::{Mutex, PlainArc};
+use crate::primitive::sync::{Mutex, PlainArc, PlainAtomicU64};
 use crate::primitive::thread::thread_local;
 use crate::task::moving::{self, Wish};
 use crate::tree;
@@ -55,7 +55,14 @@ pub(super) struct Pass {
     /// Whose: an address.
     pub(super) asker: usize,
     pub(super) to: PlainArc<AnyExecutor>,
+    /// Tells it from what the same hop has said before and after.
+    number: u64,
+    /// Whether the future has been polled there, and nobody has asked for another turn: whoever has said it has been kept by something that does not poll it.
+    pub(super) is_tried: bool,
 }
+
+/// Numbers all wishes. Publishes nothing.
+static NEXT_NUMBER: PlainAtomicU64 = PlainAtomicU64::new(0);
 
 thread_local! {
     /// The innermost hop whose future is being polled on this thread, and the run that this is part of.
@@ -192,7 +199,8 @@ impl Hop {
         to: &PlainArc<AnyExecutor>,
         waker: &mut Option<Waker>,
     ) {
-        let pass = Pass { asker: self.address(), to: PlainArc::clone(to) };
+        let number = NEXT_NUMBER.fetch_add(1, Ordering::Relaxed);
+        let pass = Pass { asker: self.address(), to: PlainArc::clone(to), number, is_tried: false };
         let mut innermost = Some(outer);
         while let Some(first) = innermost {
             let mut told = Vec::new();
@@ -257,10 +265,26 @@ impl Hop {
         self.link.lock().passes.clone()
     }
 
-    /// Whether a hop inside this one is to be polled where the task is. It takes its wish back when that is done: what polls it may poll others
-    /// first, and it only in a later run.
-    pub(super) fn is_on_the_way(&self) -> bool {
-        self.passes().iter().any(|pass| pass.to.is_current())
+    /// The wishes of hops inside this one that are to be polled where the task is. Each takes its own back when that is done: what polls it may poll
+    /// others first, and it only in a later run.
+    pub(super) fn passes_to_here(&self) -> Vec<Pass> {
+        let mut passes = self.passes();
+        passes.retain(|pass| pass.to.is_current());
+        passes
+    }
+
+    /// Where the hop around this one is to be polled, if there is one.
+    pub(super) fn outer_executor(&self) -> Option<PlainArc<AnyExecutor>> {
+        let outer = self.link.lock().outer.clone()?;
+        Some(outer.executor())
+    }
+
+    /// The future has been polled where these wanted that. They move nobody for now, unless they have been said again meanwhile.
+    pub(super) fn note_tried(&self, tried: &[Pass]) {
+        let mut link = self.link.lock();
+        for pass in &mut link.passes {
+            pass.is_tried |= tried.iter().any(|other| other.number == pass.number);
+        }
     }
 
     /// Takes back its own wish from the hops around it.

@@ -7,8 +7,10 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use super::hop::{self, Hop};
+use super::{PATIENCE, STUCK};
 use crate::executor::{AnyExecutor, Executor};
 use crate::primitive::sync::PlainArc;
+use crate::tree;
 
 /// Goes on on another executor, until the [`run_on`](super::run_on()) around it has ended.
 ///
@@ -26,6 +28,10 @@ use crate::primitive::sync::PlainArc;
 ///
 /// Once it has been polled, the move is made, also if this is dropped before it is ready: what is polled next is polled there. Of several at once,
 /// in `join!`, the last one counts.
+///
+/// # Panics
+///
+/// As [`run_on`](super::run_on()), if another library's executor that is run inside a task polls this.
 ///
 /// # Examples
 ///
@@ -53,13 +59,16 @@ use crate::primitive::sync::PlainArc;
 ///
 /// P3552 §4.4 (`change_coroutine_scheduler`).
 pub fn hop_to(executor: impl Executor) -> HopTo {
-    HopTo { stage: Stage::Fresh(PlainArc::new(AnyExecutor::new(executor))) }
+    HopTo { stage: Stage::Fresh(PlainArc::new(AnyExecutor::new(executor))), run: 0, in_vain: 0 }
 }
 
 /// The future of [`hop_to`].
 #[must_use = "futures do nothing unless awaited"]
 pub struct HopTo {
     stage: Stage,
+    /// The task's count of polls when this was last polled on its way, and how often that has been in one and the same run.
+    run: u32,
+    in_vain: u32,
 }
 
 enum Stage {
@@ -98,7 +107,11 @@ impl Future for HopTo {
                     if hop.is_home() {
                         return Poll::Ready(Ok(AnyExecutor::clone(&former)));
                     }
-                    // On the way of somebody else.
+                    // On the way of somebody else; or what polls this does not let the task go.
+                    let run = tree::root_polls();
+                    self.in_vain = if run == self.run { self.in_vain + 1 } else { 0 };
+                    self.run = run;
+                    assert!(self.in_vain < PATIENCE, "{STUCK}");
                     self.stage = Stage::Leaving { hop, former, to };
                     cx.waker().wake_by_ref();
                     return Poll::Pending;

@@ -238,7 +238,9 @@ where
             *stage = Stage::Back(trip, end);
         }
         if let Stage::Back(trip, _) = stage {
-            let away = trip.origin.clone().filter(|origin| !origin.is_current());
+            // The hop around this one may have been moved meanwhile.
+            let origin = trip.hop.outer_executor().or_else(|| trip.origin.clone());
+            let away = origin.filter(|origin| !origin.is_current());
             if let Some(origin) = away
                 && moving::current_task().is_some()
             {
@@ -284,7 +286,8 @@ where
         }
         return poll;
     }
-    if trip.hop.is_on_the_way() {
+    let to_here = trip.hop.passes_to_here();
+    if !to_here.is_empty() {
         trip.arrive();
         trip.has_passed = true;
         trip.hop.set_home(false);
@@ -292,9 +295,12 @@ where
             return Poll::Ready(end);
         }
         // Those inside that are to go elsewhere have been polled, and have said so.
+        if !trip.hop.is_woken() {
+            trip.hop.note_tried(&to_here);
+        }
     } else {
         let is_woken = trip.hop.is_woken();
-        if let Some(pass) = trip.hop.passes().into_iter().next()
+        if let Some(pass) = trip.hop.passes().into_iter().find(|pass| !pass.is_tried)
             && !(is_woken && trip.has_passed)
         {
             trip.go(&pass.to);
