@@ -350,22 +350,30 @@ fn of_http() {
     let runtime = runtime(2);
     let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
     let address = listener.local_addr().unwrap();
-    let server = runtime.spawn(async { http::serve(listener, service_fn(answer)).await });
+    let source = StopSource::new();
+    let server = async { http::serve(listener, service_fn(answer)).await };
+    let server = runtime.spawn(env::scope().stop(source.token()).run(server));
     // At the beginning of a request, and in the middle of its head.
     let mut client = raw_http::connect(address);
+    let is_shown = || {
+        let dump = trace::dump(runtime.handle());
+        let reads = dump.tasks.iter().flat_map(|task| &task.frames).flat_map(|frame| &frame.waits);
+        reads.filter(|wait| wait.what == "http read").count() == 1
+    };
     for part in ["", "GET / HTTP/1.1\r\n"] {
         client.write_all(part.as_bytes()).unwrap();
-        let is_shown = || {
-            let dump = trace::dump(runtime.handle());
-            let reads = dump.tasks.iter().flat_map(|task| &task.frames).flat_map(|frame| &frame.waits);
-            reads.filter(|wait| wait.what == "http read").count() == 1
-        };
         wait_until(is_shown, "the connection does not wait for the client");
     }
     client.write_all(b"host: a\r\nconnection: close\r\n\r\n").unwrap();
     client.shutdown(Shutdown::Write).unwrap();
     assert_eq!(raw_http::status(&raw_http::read_to_close(&mut client)), "200");
-    server.abort();
+
+    // The server is stopped, and closes the connection that waits.
+    let mut client = raw_http::connect(address);
+    wait_until(is_shown, "the connection does not wait for the client");
+    source.request_stop();
+    assert!(runtime.block_on(server).unwrap_err().is_stopped());
+    assert!(raw_http::read_to_close(&mut client).is_empty());
 }
 
 /// Leaf operations of others have the names that they are given.
