@@ -12,7 +12,7 @@ use std::io::{IoSlice, IoSliceMut, Write};
 use std::net::Shutdown;
 use std::path::Path;
 use std::pin::{Pin, pin};
-use std::sync::mpsc;
+use std::sync::{Arc, Mutex, mpsc};
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
@@ -20,13 +20,14 @@ use hyper::rt::{self, ReadBuf};
 use leaves::Gate;
 use support::{runtime, wait_until, watchdog};
 use tress::Runtime;
+use tress::env;
 use tress::http::body::{Bytes, Full, Incoming};
 use tress::http::{self, Request, Response, service_fn};
 use tress::io::{AsyncReadExt, AsyncWriteExt};
 use tress::net::{Interest, TcpListener, TcpStream};
 use tress::runtime::leaf::Wait;
 use tress::runtime::reactor::{Direction, Registration, mio};
-use tress::stop::StopSource;
+use tress::stop::{self, Outcome, StopSource};
 use tress::stream::{self, StreamExt};
 use tress::task::{self, lazy, spawn_blocking};
 use tress::time::{interval, interval_at, sleep, sleep_until, timeout, timeout_at};
@@ -38,9 +39,44 @@ fn far() -> Instant {
     Instant::now() + LONG
 }
 
-/// Checks that a task that runs this future comes to wait for this, and for nothing else.
+/// Checks that a task that runs this future comes to wait for this, and for nothing else; that a stop ends it then, and so does an abort.
 #[track_caller]
-fn assert_named(runtime: &Runtime, what: &'static str, future: impl Future<Output = ()> + Send + 'static) {
+fn assert_named<F>(runtime: &Runtime, what: &'static str, make: impl Fn() -> F)
+where
+    F: Future<Output = ()> + Send + 'static,
+{
+    let source = StopSource::new();
+    let task = runtime.spawn(stop::outcome(env::scope().stop(source.token()).run(make())));
+    wait_until(|| is_shown(runtime, task.id(), what), what);
+    source.request_stop();
+    wait_until(|| task.is_finished(), &format!("{what} is not stopped"));
+    assert_eq!(runtime.block_on(task).unwrap(), Outcome::Stopped, "{what}");
+
+    assert_named_and_aborted(runtime, what, make());
+}
+
+/// The same of a wait that goes on when it is asked to stop.
+#[track_caller]
+fn assert_named_and_shielded<F>(runtime: &Runtime, what: &'static str, future: F)
+where
+    F: Future<Output = ()> + Send + 'static,
+{
+    let source = StopSource::new();
+    let task = runtime.spawn(env::scope().stop(source.token()).run(future));
+    wait_until(|| is_shown(runtime, task.id(), what), what);
+    source.request_stop();
+    for _ in 0..10 {
+        wait_until(|| is_shown(runtime, task.id(), what), what);
+    }
+    task.abort();
+    assert!(runtime.block_on(task).unwrap_err().is_aborted());
+}
+
+#[track_caller]
+fn assert_named_and_aborted<F>(runtime: &Runtime, what: &'static str, future: F)
+where
+    F: Future<Output = ()> + Send + 'static,
+{
     let task = runtime.spawn(future);
     wait_until(|| is_shown(runtime, task.id(), what), what);
     task.abort();
@@ -66,16 +102,16 @@ fn is_shown(runtime: &Runtime, id: task::Id, what: &str) -> bool {
 fn of_timers() {
     let _watchdog = watchdog();
     let runtime = runtime(2);
-    assert_named(&runtime, "sleep", sleep(LONG));
-    assert_named(&runtime, "sleep", sleep_until(far()));
-    assert_named(&runtime, "timeout", async { timeout(LONG, pending()).await.unwrap() });
-    assert_named(&runtime, "timeout", async { timeout_at(far(), pending()).await.unwrap() });
-    assert_named(&runtime, "interval tick", async {
+    assert_named(&runtime, "sleep", || sleep(LONG));
+    assert_named(&runtime, "sleep", || sleep_until(far()));
+    assert_named(&runtime, "timeout", || async { timeout(LONG, pending()).await.unwrap() });
+    assert_named(&runtime, "timeout", || async { timeout_at(far(), pending()).await.unwrap() });
+    assert_named(&runtime, "interval tick", || async {
         let mut interval = interval(LONG);
         interval.tick().await;
         interval.tick().await;
     });
-    assert_named(&runtime, "interval tick", async {
+    assert_named(&runtime, "interval tick", || async {
         let mut interval = interval_at(far(), LONG);
         poll_fn(|cx| interval.poll_tick(cx)).await;
     });
@@ -85,40 +121,46 @@ fn of_timers() {
 fn of_others() {
     let _watchdog = watchdog();
     let runtime = runtime(2);
-    assert_named(&runtime, "task", async { tress::spawn(pending()).await.unwrap() });
+    assert_named(&runtime, "task", || async { tress::spawn(pending()).await.unwrap() });
     let (end, ended) = mpsc::channel::<()>();
-    assert_named(&runtime, "task", async {
-        spawn_blocking(move || ended.recv().unwrap_err()).await.unwrap();
+    let ended = Arc::new(Mutex::new(ended));
+    assert_named(&runtime, "task", || {
+        let ended = Arc::clone(&ended);
+        async {
+            spawn_blocking(move || ended.lock().unwrap().recv().unwrap_err()).await.unwrap();
+        }
     });
     drop(end);
     let shared = lazy(pending::<()>()).shared();
-    assert_named(&runtime, "shared lazy", shared.clone());
-    assert_named(&runtime, "shared lazy", async { lazy(shared).await });
+    assert_named(&runtime, "shared lazy", || shared.clone());
+    assert_named(&runtime, "shared lazy", || lazy(shared.clone()));
     let source = StopSource::new();
     let token = source.token();
-    assert_named(&runtime, "stop request", async move { token.stop_requested().await });
+    assert_named_and_shielded(&runtime, "stop request", async move { token.stop_requested().await });
 }
 
 #[test]
 fn of_groups_of_tasks() {
     let _watchdog = watchdog();
     let runtime = runtime(2);
-    assert_named(&runtime, "join set", async {
+    assert_named(&runtime, "join set", || async {
         let mut set = task::JoinSet::new();
         set.spawn(pending::<()>());
         set.join_next().await;
     });
-    assert_named(&runtime, "join set", async {
+    assert_named(&runtime, "join set", || async {
         let mut set = task::JoinSet::new();
         set.spawn(pending::<()>());
         set.join_all().await;
     });
     let counting = task::CountingScope::new();
     let aborts = counting.spawn_on(pending::<()>(), runtime.handle()).unwrap();
-    let waits = counting.clone();
-    assert_named(&runtime, "counting scope", async move { waits.join().await });
+    assert_named(&runtime, "counting scope", || {
+        let waits = counting.clone();
+        async move { waits.join().await }
+    });
     aborts.abort();
-    assert_named(&runtime, "scope", async {
+    assert_named_and_shielded(&runtime, "scope", async {
         let scope = task::scope(|scope| async move {
             scope.spawn(pending::<Result<(), ()>>());
             Ok(())
@@ -131,7 +173,7 @@ fn of_groups_of_tasks() {
 fn of_chunks() {
     let _watchdog = watchdog();
     let runtime = runtime(2);
-    assert_named(&runtime, "chunk", async {
+    assert_named(&runtime, "chunk", || async {
         let stream = stream::iter([1]).chain(stream::poll_fn(|_cx| Poll::Pending));
         pin!(stream::chunks_timeout(stream, 2, LONG)).next().await;
     });
@@ -142,8 +184,8 @@ fn of_chunks() {
 fn of_signals() {
     let _watchdog = watchdog();
     let runtime = runtime(2);
-    assert_named(&runtime, "ctrl-c", async { tress::signal::ctrl_c().await.unwrap() });
-    assert_named(&runtime, "terminate", async { tress::signal::terminate().await.unwrap() });
+    assert_named(&runtime, "ctrl-c", || async { tress::signal::ctrl_c().await.unwrap() });
+    assert_named(&runtime, "terminate", || async { tress::signal::terminate().await.unwrap() });
 }
 
 /// A stream, and what the test has to hold at its other end.
@@ -158,9 +200,9 @@ fn connected() -> (TcpStream, std::net::TcpStream) {
 fn assert_stream_named<F: Future<Output = ()> + Send>(
     runtime: &Runtime,
     what: &'static str,
-    future: impl FnOnce(TcpStream) -> F + Send + 'static,
+    future: impl Fn(TcpStream) -> F + Copy + Send + 'static,
 ) {
-    assert_named(runtime, what, async move {
+    assert_named(runtime, what, || async move {
         let (stream, _peer) = connected();
         future(stream).await;
     });
@@ -228,8 +270,10 @@ fn of_writes() {
     assert_stream_named(&runtime, "tcp write", |stream| async move {
         while stream.write_vectored(&[IoSlice::new(PIECE)]).await.is_ok() {}
     });
+    // A stop in the middle of it is an error; what comes next is stopped.
     assert_stream_named(&runtime, "tcp write", |stream| async move {
         while stream.write_all(PIECE).await.is_ok() {}
+        drop(stream.write_all(PIECE).await);
     });
     assert_stream_named(&runtime, "tcp writable", |stream| async move {
         while stream.writable().await.is_ok() {
@@ -267,11 +311,11 @@ fn of_writes_by_traits() {
 fn of_connections() {
     let _watchdog = watchdog();
     let runtime = runtime(2);
-    assert_named(&runtime, "tcp accept", async {
+    assert_named(&runtime, "tcp accept", || async {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         drop(listener.accept().await);
     });
-    assert_named(&runtime, "tcp accept", async {
+    assert_named(&runtime, "tcp accept", || async {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         drop(poll_fn(|cx| listener.poll_accept(cx)).await);
     });
@@ -289,7 +333,7 @@ fn of_connects() {
     listener.bind(&"127.0.0.1:0".parse::<std::net::SocketAddr>().unwrap().into()).unwrap();
     listener.listen(0).unwrap();
     let address = listener.local_addr().unwrap().as_socket().unwrap();
-    assert_named(&runtime, "tcp connect", async move {
+    assert_named(&runtime, "tcp connect", || async move {
         let mut streams = Vec::new();
         while let Ok(stream) = TcpStream::connect(address).await {
             streams.push(stream);
@@ -306,22 +350,30 @@ fn of_http() {
     let runtime = runtime(2);
     let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
     let address = listener.local_addr().unwrap();
-    let server = runtime.spawn(async { http::serve(listener, service_fn(answer)).await });
+    let source = StopSource::new();
+    let server = async { http::serve(listener, service_fn(answer)).await };
+    let server = runtime.spawn(env::scope().stop(source.token()).run(server));
     // At the beginning of a request, and in the middle of its head.
     let mut client = raw_http::connect(address);
+    let is_shown = || {
+        let dump = trace::dump(runtime.handle());
+        let reads = dump.tasks.iter().flat_map(|task| &task.frames).flat_map(|frame| &frame.waits);
+        reads.filter(|wait| wait.what == "http read").count() == 1
+    };
     for part in ["", "GET / HTTP/1.1\r\n"] {
         client.write_all(part.as_bytes()).unwrap();
-        let is_shown = || {
-            let dump = trace::dump(runtime.handle());
-            let reads = dump.tasks.iter().flat_map(|task| &task.frames).flat_map(|frame| &frame.waits);
-            reads.filter(|wait| wait.what == "http read").count() == 1
-        };
         wait_until(is_shown, "the connection does not wait for the client");
     }
     client.write_all(b"host: a\r\nconnection: close\r\n\r\n").unwrap();
     client.shutdown(Shutdown::Write).unwrap();
     assert_eq!(raw_http::status(&raw_http::read_to_close(&mut client)), "200");
-    server.abort();
+
+    // The server is stopped, and closes the connection that waits.
+    let mut client = raw_http::connect(address);
+    wait_until(is_shown, "the connection does not wait for the client");
+    source.request_stop();
+    assert!(runtime.block_on(server).unwrap_err().is_stopped());
+    assert!(raw_http::read_to_close(&mut client).is_empty());
 }
 
 /// Leaf operations of others have the names that they are given.
@@ -329,25 +381,26 @@ fn of_http() {
 fn of_operations_of_ones_own() {
     let _watchdog = watchdog();
     let runtime = runtime(2);
-    let gate = Gate::default();
-    let mut wait = Wait::new("a gate");
-    assert_named(&runtime, "a gate", poll_fn(move |cx| wait.poll(cx, |cx| gate.poll(cx))));
+    assert_named(&runtime, "a gate", || {
+        let (gate, mut wait) = (Gate::default(), Wait::new("a gate"));
+        poll_fn(move |cx| wait.poll(cx, |cx| gate.poll(cx)))
+    });
 
     let listening = || {
         let mut listener = mio::net::TcpListener::bind("127.0.0.1:0".parse().unwrap()).unwrap();
         let registration = Registration::new_idle(&mut listener, Interest::READABLE).unwrap();
         (listener, registration)
     };
-    assert_named(&runtime, "an own accept", async move {
+    assert_named(&runtime, "an own accept", || async move {
         let (listener, registration) = listening();
         drop(registration.io(Direction::Read, "an own accept", || listener.accept()).await);
     });
-    assert_named(&runtime, "an own transfer", async move {
+    assert_named(&runtime, "an own transfer", || async move {
         let (listener, registration) = listening();
         let accept = || listener.accept().map(|_| 1);
         drop(registration.transfer(Direction::Read, "an own transfer", 1, accept).await);
     });
-    assert_named(&runtime, "an own readiness", async move {
+    assert_named(&runtime, "an own readiness", || async move {
         let (_listener, registration) = listening();
         drop(registration.ready(Direction::Read, "an own readiness").await);
     });

@@ -3,15 +3,18 @@
 mod leaves;
 mod support;
 
+use std::collections::HashSet;
 use std::future::Future;
 use std::pin::pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::Poll;
 use std::thread;
+use std::time::Duration;
 
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use leaves::{Gate, poll_once};
-use support::{Census, Counted, block_on_foreign, runtime, wait_until, watchdog};
+use support::{Census, Counted, block_on_foreign, burn, runtime, wait_until, watchdog};
 use tress::env::{self, Env};
 use tress::stop::{StopSource, StopToken};
 use tress::task::{Lazy, block_in_place, lazy, spawn_blocking, yield_now};
@@ -104,27 +107,40 @@ fn frames_have_it_wherever_they_are_polled_from() {
     }
 }
 
+/// Tasks go on until one of them has been stolen, and has its environment on both threads.
 #[test]
 fn it_survives_migration() {
     let _watchdog = watchdog();
     let runtime = runtime(4);
-    let task = |number: usize| async move {
-        let mut threads = Vec::new();
-        for _ in 0..200 {
-            assert_eq!(depth(), Some(number));
-            lazy(async move {
-                yield_now().await;
+    let has_moved = Arc::new(AtomicBool::new(false));
+    let task = |number: usize| {
+        let has_moved = has_moved.clone();
+        async move {
+            let mut threads = HashSet::new();
+            let mut turns = 0;
+            while turns < 200 || !has_moved.load(Ordering::Relaxed) {
                 assert_eq!(depth(), Some(number));
-            })
-            .await;
-            threads.push(thread::current().id());
+                threads.insert(thread::current().id());
+                lazy(async move {
+                    // Others steal from who is busy.
+                    burn(Duration::from_micros(number as u64 % 4));
+                    yield_now().await;
+                    assert_eq!(depth(), Some(number));
+                })
+                .await;
+                threads.insert(thread::current().id());
+                assert_eq!(depth(), Some(number));
+                if threads.len() > 1 {
+                    has_moved.store(true, Ordering::Relaxed);
+                }
+                turns += 1;
+            }
+            threads.len()
         }
-        threads
     };
     let tasks: Vec<_> = (0..64).map(|number| runtime.spawn(at(number, task(number)))).collect();
-    for task in tasks {
-        runtime.block_on(task).unwrap();
-    }
+    let threads = tasks.into_iter().map(|task| runtime.block_on(task).unwrap());
+    assert!(threads.max().unwrap() > 1);
 }
 
 #[test]

@@ -17,7 +17,7 @@ use tress::executor::{
 };
 use tress::stop::StopSource;
 use tress::sync::oneshot;
-use tress::task::yield_now;
+use tress::task::{lazy, try_lazy, yield_now};
 use tress::{Handle, env, frame};
 
 /// Counts drops.
@@ -432,6 +432,105 @@ fn launched_with_all_it_is_to_have() {
     assert!(counting.allocated() > 0);
     source.request_stop();
     assert!(runtime.block_on(task).unwrap_err().is_stopped());
+}
+
+/// Runs a task that was launched with frames on an executor, and checks that each frame of it comes from there.
+fn makes_frames_there(executor: impl Executor, run: impl FnOnce(&tress::task::JoinHandle<()>)) {
+    let frames = Arc::new(frame::Counting::new(frame::Global));
+    let counts = frames.clone();
+    let task = launch(executor).frames(frames.clone()).spawn(async move {
+        let made = || counts.allocated();
+        let mut before = made();
+        let mut has_made = |number: usize, what: &str| {
+            assert_eq!(made() - before, number, "{what}");
+            before = made();
+        };
+        // At its beginning, and after a wake.
+        for _ in 0..3 {
+            let boxed = frame::Box::new(7_u64);
+            has_made(1, "a box");
+            let pinned = frame::Box::pin(async { 8 });
+            has_made(1, "a boxed future");
+            assert_eq!((*boxed, pinned.await), (7, 8));
+            assert_eq!(lazy(async { lazy(async { 9 }).await }).await, 9);
+            has_made(2, "a lazy, and one in it");
+            let spawned = tress::spawn(async {
+                yield_now().await;
+                lazy(async { *frame::Box::new(10) }).await
+            });
+            assert_eq!(spawned.await.unwrap(), 10);
+            has_made(3, "a task, and what that makes");
+            yield_now().await;
+        }
+    });
+    assert!(frames.allocated() > 0, "the task is there");
+    run(&task);
+    launch(Inline).block_on(task).unwrap().unwrap();
+    support::wait_until(|| frames.live() == 0, "a frame has not come home");
+}
+
+#[test]
+fn launched_frames_are_those_of_what_it_makes() {
+    let _watchdog = watchdog();
+    let runtime = runtime(2);
+    let wait = |task: &tress::task::JoinHandle<()>| {
+        support::wait_until(|| task.is_finished(), "the task does not end");
+    };
+    makes_frames_there(runtime.handle().clone(), wait);
+    makes_frames_there(executor::Prioritized::new(runtime.handle().clone()).high(), wait);
+    makes_frames_there(Inline, wait);
+    let manual = Manual::new();
+    makes_frames_there(manual.executor(), |task| {
+        while !task.is_finished() {
+            manual.run_until_idle(100);
+        }
+    });
+}
+
+#[test]
+fn launched_without_room_is_refused() {
+    let _watchdog = watchdog();
+    let runtime = runtime(2);
+    let drops = Arc::new(AtomicUsize::new(0));
+    let large = || {
+        let (large, guard) = ([0_u8; 8192], Guard(drops.clone()));
+        async move {
+            let _guard = guard;
+            yield_now().await;
+            large.len()
+        }
+    };
+    let arena = Arc::new(frame::Arena::new(4096).unwrap());
+    let manual = Manual::new();
+    let on = |executor: AnyExecutor| launch(executor).frames(arena.clone());
+    for (number, executor) in [
+        AnyExecutor::new(runtime.handle().clone()),
+        AnyExecutor::new(executor::Prioritized::new(runtime.handle().clone()).low()),
+        AnyExecutor::new(Inline),
+        AnyExecutor::new(manual.executor()),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let refused = on(executor.clone()).spawn(large());
+        assert_eq!(drops.load(Ordering::SeqCst), 3 * number + 1, "the future is dropped at once");
+        assert!(refused.is_finished());
+        assert!(runtime.block_on(refused).unwrap_err().is_refused());
+        assert!(on(executor.clone()).block_on(large()).unwrap_err().is_refused());
+        on(executor).detach(large());
+        assert_eq!(drops.load(Ordering::SeqCst), 3 * number + 3);
+    }
+    assert!(manual.is_empty());
+
+    // One that has room, though what it makes has none.
+    let small = on(AnyExecutor::new(runtime.handle().clone())).spawn(async {
+        let large = [0_u8; 8192];
+        assert!(frame::Box::try_new(large).is_err());
+        assert!(try_lazy(async move { large.len() }).is_err());
+        let refused = tress::spawn(async move { large.len() });
+        assert!(refused.await.unwrap_err().is_refused());
+    });
+    runtime.block_on(small).unwrap();
 }
 
 #[test]

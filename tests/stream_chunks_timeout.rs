@@ -3,6 +3,7 @@
 mod leaves;
 mod support;
 
+use std::future::ready;
 use std::panic::catch_unwind;
 use std::pin::pin;
 use std::sync::Arc;
@@ -13,7 +14,9 @@ use std::time::{Duration, Instant};
 use futures_util::FutureExt;
 use futures_util::stream::FusedStream;
 use leaves::{Flag, Gate, poll_once};
-use support::{Census, block_on_foreign, runtime, stress, watchdog, without_panic_messages};
+use support::{Census, block_on_foreign, runtime, stress, wait_until, watchdog, without_panic_messages};
+use tress::env;
+use tress::stop::{self, Outcome, StopSource};
 use tress::stream::{Stream, StreamExt, chunks_timeout, empty, generator, iter};
 use tress::time::sleep;
 
@@ -124,6 +127,68 @@ fn dropping_a_pending_next_loses_nothing() {
     });
     drop(chunks);
     assert_eq!(census.alive(), 0);
+}
+
+/// A stop of what the stream waits for takes whoever asks for a chunk with it, and a partial chunk goes with the stream.
+#[test]
+fn a_stop_drops_what_was_gathered() {
+    let _watchdog = watchdog();
+    let runtime = runtime(2);
+    let (census, source, waits) = (Census::default(), StopSource::new(), Gate::default());
+    let (inside, waiting) = (census.clone(), waits.clone());
+    let items = generator(|mut yielder| async move {
+        yielder.emit(inside.count()).await;
+        yielder.emit(inside.count()).await;
+        // As soon as the stream waits with what it has.
+        assert!(poll_once(pin!(waiting.passed())).await.is_pending());
+        sleep(LONG).await;
+    });
+    let asks = async move { pin!(chunks_timeout(items, 3, LONG)).next().await.map(|chunk| chunk.len()) };
+    let task = runtime.spawn(stop::outcome(env::scope().stop(source.token()).run(asks)));
+    wait_until(|| waits.polls() > 0, "it waits for the third item");
+    assert_eq!(census.alive(), 2);
+    source.request_stop();
+    assert_eq!(runtime.block_on(task).unwrap(), Outcome::Stopped);
+    assert_eq!((census.made(), census.alive()), (2, 0));
+}
+
+/// A stream that waits for nothing that can be stopped: the time of the chunk can be.
+#[test]
+fn a_stop_ends_the_wait_for_the_time() {
+    let _watchdog = watchdog();
+    let runtime = runtime(2);
+    let (census, source, gate) = (Census::default(), StopSource::new(), Gate::default());
+    let (counted, passed) = (census.count(), gate.clone());
+    let items = iter([counted]).chain(passed.passed().into_stream().filter_map(|()| ready(None)));
+    let task = runtime.spawn(
+        env::scope()
+            .stop(source.token())
+            .run(async move { pin!(chunks_timeout(items, 2, LONG)).next().await.map(|chunk| chunk.len()) }),
+    );
+    wait_until(|| gate.polls() > 0, "it waits for the second item");
+    source.request_stop();
+    assert!(runtime.block_on(task).unwrap_err().is_stopped());
+    assert_eq!(census.alive(), 0);
+}
+
+/// Caught around one `next`, a stop leaves what was gathered in the stream, as dropping that `next` does.
+#[test]
+fn a_stop_that_is_caught_loses_nothing() {
+    let _watchdog = watchdog();
+    let runtime = runtime(2);
+    runtime.block_on(async {
+        let (source, gate) = (StopSource::new(), Gate::default());
+        let passed = gate.clone();
+        let items = iter([1, 2]).chain(passed.passed().map(|()| 3).into_stream());
+        let mut chunks = pin!(chunks_timeout(items, 3, LONG));
+        let mut asks = Box::pin(stop::outcome(env::scope().stop(source.token()).run(chunks.next())));
+        assert!(poll_once(asks.as_mut()).await.is_pending());
+        source.request_stop();
+        assert_eq!(asks.await, Outcome::Stopped);
+        gate.open();
+        assert_eq!(chunks.next().await, Some(vec![1, 2, 3]));
+        assert_eq!(chunks.next().await, None);
+    });
 }
 
 /// Items come at any time; all of them are given, in order, in chunks that are neither empty nor too long.

@@ -32,11 +32,11 @@ fn is_shown<T: Send + 'static>(what: &str, future: impl Future<Output = T> + Sen
     is_shown_at(what, what, future);
 }
 
-/// The same of a line with another mark.
+/// The same of a line with another mark. A stop ends it while it waits.
 fn is_shown_at<T: Send + 'static>(mark: &str, what: &str, future: impl Future<Output = T> + Send + 'static) {
     let _watchdog = watchdog();
-    let runtime = runtime(2);
-    runtime.spawn(future);
+    let (runtime, source) = (runtime(2), StopSource::new());
+    let task = runtime.spawn(until(source.token(), future));
     let mut seen = Vec::new();
     let is_waiting = || {
         let task = trace::dump(runtime.handle()).tasks.into_iter().next().expect("it waits for ever");
@@ -46,6 +46,9 @@ fn is_shown_at<T: Send + 'static>(mark: &str, what: &str, future: impl Future<Ou
     };
     wait_until(is_waiting, what);
     assert_eq!(seen, [(what, file!(), line_of(mark))]);
+    source.request_stop();
+    wait_until(|| task.is_finished(), &format!("{mark} is not stopped"));
+    assert!(runtime.block_on(task).unwrap().is_none(), "{mark}");
 }
 
 #[test]
