@@ -11,7 +11,6 @@
     )
 )]
 
-#[cfg(not(tress_loom))]
 pub mod algorithm;
 mod blocking;
 mod builder;

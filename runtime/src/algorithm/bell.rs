@@ -1,12 +1,21 @@
 //! Which children of a future were woken.
 
+#[cfg(all(test, tress_loom))]
+mod model;
+#[cfg(tress_loom)]
+mod stand_in;
+#[cfg(not(tress_loom))]
+mod wake;
+
 use std::collections::VecDeque;
 use std::mem;
-use std::task::{Wake, Waker};
+use std::task::Waker;
 
 use crate::containment::contain_panic;
 use crate::primitive::sync::atomic::{AtomicUsize, Ordering, fence};
 use crate::primitive::sync::{Arc, Mutex};
+#[cfg(tress_loom)]
+use stand_in as wake;
 
 /// Queues the children that were woken, and wakes their parent for the first of them.
 #[derive(Debug)]
@@ -102,7 +111,7 @@ struct Node {
 impl ChildWaker {
     pub(super) fn new(child: usize, bell: &Arc<Bell>) -> Self {
         let node = Arc::new(Node { child: AtomicUsize::new(child), bell: Arc::clone(bell) });
-        Self { waker: Waker::from(Arc::clone(&node)), node }
+        Self { waker: wake::waker(Arc::clone(&node)), node }
     }
 
     pub(super) fn waker(&self) -> &Waker {
@@ -123,12 +132,8 @@ impl ChildWaker {
     }
 }
 
-impl Wake for Node {
-    fn wake(self: Arc<Self>) {
-        self.wake_by_ref();
-    }
-
-    fn wake_by_ref(self: &Arc<Self>) {
+impl Node {
+    fn ring(&self) {
         self.bell.ring(self.child.load(Ordering::Relaxed));
     }
 }

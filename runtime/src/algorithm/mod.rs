@@ -200,6 +200,8 @@ mod fan;
 mod future_tuple;
 mod job;
 mod join_all;
+#[cfg(all(test, tress_loom))]
+mod model;
 mod pace;
 mod repeat_until;
 mod retry_when;

@@ -1,5 +1,8 @@
 //! Tasks that end before whoever has begun them goes on.
 
+#[cfg(all(test, tress_loom))]
+mod model;
+
 use std::any::Any;
 use std::collections::HashMap;
 use std::fmt;

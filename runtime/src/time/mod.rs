@@ -32,7 +32,6 @@ pub use std::time::{Duration, Instant};
 pub use self::clock::TICK;
 pub(crate) use self::driver::TimeDriver;
 pub use self::interval::{Interval, MissedTickBehavior, interval, interval_at};
-#[cfg(not(tress_loom))]
 pub(crate) use self::sleep::sleep_as;
 pub use self::sleep::{Sleep, sleep, sleep_until};
 pub use self::timeout::{Timeout, timeout, timeout_at};

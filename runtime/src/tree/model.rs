@@ -12,6 +12,7 @@ mod end;
 mod orphan;
 mod ready;
 mod root;
+mod shared;
 mod transfer;
 mod wake;
 

@@ -4,12 +4,14 @@
 
 use std::task::{Context, Wake, Waker};
 
+use loom::sync::Notify;
 use loom::thread;
 
 use super::super::group::Group;
 use super::super::join_set::{Ended, SaysSo};
 use crate::primitive::explore::explore;
-use crate::primitive::sync::atomic::{AtomicBool, Ordering};
+use crate::primitive::sync::Arc;
+use crate::primitive::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 /// Whether it was woken.
 struct Flag(AtomicBool);
@@ -23,6 +25,15 @@ impl Wake for Flag {
 fn flag() -> (std::sync::Arc<Flag>, Waker) {
     let flag = std::sync::Arc::new(Flag(AtomicBool::new(false)));
     (flag.clone(), Waker::from(flag))
+}
+
+/// Sleeps until it is woken: a lost wake is a deadlock, which loom reports.
+struct Sleeper(Notify);
+
+impl Wake for Sleeper {
+    fn wake(self: std::sync::Arc<Self>) {
+        self.0.notify();
+    }
 }
 
 #[test]
@@ -52,6 +63,37 @@ fn a_group_that_has_ended_lets_nobody_in() {
         assert_eq!(is_over, late.is_none(), "it is over, and somebody is in it");
         drop(late);
         assert!(is_over || flag.0.load(Ordering::Acquire), "it waits for ever");
+    });
+}
+
+/// One leaves, another comes, and the group is closed: whoever got in before that is waited for, and what it did is seen.
+#[test]
+fn who_gets_in_before_the_close_is_waited_for() {
+    explore(3, || {
+        let group = Group::new();
+        let member = Group::join(&group).expect("it is open");
+        let work = Arc::new(AtomicUsize::new(0));
+        let leaves = thread::spawn(move || drop(member));
+        let comes = thread::spawn({
+            let (group, work) = (group.clone(), work.clone());
+            move || {
+                let member = Group::join(&group)?;
+                work.store(1, Ordering::Relaxed);
+                drop(member);
+                Some(())
+            }
+        });
+        group.close();
+        assert!(Group::join(&group).is_none(), "it is closed");
+        let sleeper = std::sync::Arc::new(Sleeper(Notify::new()));
+        let waker = Waker::from(sleeper.clone());
+        while group.poll_end(&Context::from_waker(&waker)).is_pending() {
+            sleeper.0.wait();
+        }
+        let seen = work.load(Ordering::Relaxed);
+        let has_come = comes.join().unwrap().is_some();
+        assert_eq!(seen, usize::from(has_come), "it is over, and somebody is at work");
+        leaves.join().unwrap();
     });
 }
 
