@@ -44,7 +44,7 @@ tests+=(
 )
 # Executors, and tasks that borrow.
 tests+=(
-    blocking_scope_lends executors_run_what_they_are_given executor_lanes run_on_goes_and_comes_back
+    blocking_scope_lends executors_run_what_they_are_given executor_lanes inline_executor run_on_goes_and_comes_back
     hop_to_moves_until_its_run_on_ends run_on_meets_hostile_executors run_on_put_aside run_on_side_by_side
     scopes_leave_nobody_behind
 )

@@ -331,11 +331,9 @@ pub(crate) fn root_polls() -> u32 {
 pub(crate) fn outlive(group: &Arc<Group>) -> bool {
     let current = CURRENT.try_with(Cell::get).unwrap_or(ptr::null());
     let hidden = HIDDEN.try_with(Cell::get).unwrap_or(ptr::null());
+    let run = if current.is_null() { hidden } else { current };
     // SAFETY: null, or a run that was entered further up on this stack and has not been left.
-    let run = unsafe { current.as_ref() }.or_else(|| {
-        // SAFETY: as above.
-        unsafe { hidden.as_ref() }
-    });
+    let run = unsafe { run.as_ref() };
     if let Some(run) = run {
         // SAFETY: the root is held while it is run.
         unsafe { run.tree().as_ref() }.outlived.add(Arc::clone(group));
