@@ -7,8 +7,8 @@ use std::cell::Cell;
 use std::future::pending;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::thread::{self, ThreadId};
 use std::time::{Duration, Instant};
 
@@ -506,6 +506,9 @@ fn executors_do_not_wait_for_it() {
 /// One that is leaked leaves its tasks to themselves, and breaks nothing.
 #[test]
 fn a_leaked_scope_waits_for_nobody() {
+    /// As good as forgotten: nobody drops what is in a static.
+    static KEPT: Mutex<Vec<Scoped>> = Mutex::new(Vec::new());
+
     let _watchdog = watchdog();
     let runtime = runtime(2);
     let (census, begun) = (Census::default(), Census::default());
@@ -517,7 +520,7 @@ fn a_leaked_scope_waits_for_nobody() {
             Ok(())
         })
         .await;
-        std::mem::forget(scoped);
+        KEPT.lock().unwrap().push(scoped);
         task
     });
     let left = runtime.block_on(task).unwrap();
