@@ -3,7 +3,8 @@
 //! A [`StopSource`] can request a stop, once; its [`StopToken`]s say whether it has been requested, call a function when it is
 //! ([`StopCallback`]), and can be awaited. Sources can be linked: what stops the parent stops the child, never the other way round.
 //!
-//! Nothing is stopped by force: whoever has a token looks at it, or waits for it beside what it does.
+//! Nothing is stopped by force: operations that wait end by themselves if the token of their [environment](crate::env) says so; other code looks at a token,
+//! or waits for it beside what it does.
 //!
 //! | | |
 //! |---|---|
@@ -11,6 +12,8 @@
 //! | [`StopToken`] | says whether it was requested; [`stop_requested`](StopToken::stop_requested) waits for it |
 //! | [`StopCallback`] | a function that is called then; in its owner's memory, without an allocation |
 //! | [`StopGuard`] | requests the stop when dropped |
+//! | [`stopped()`] | ends the frame that awaits it, as an operation that is stopped does |
+//! | [`outcome()`], [`stopped_as_option`], [`stopped_as_error`] | where a stop ends, and becomes a value |
 //!
 //! A deadline is that of a scope ([`env::Scope::deadline`](crate::env::Scope::deadline)): the token of the environment inside is asked to stop
 //! then, and can be handed on to whatever takes one.
