@@ -467,40 +467,54 @@ fn when_its_output_is_dropped() {
 fn executors_do_not_wait_for_it() {
     let _watchdog = watchdog();
     let manual = Manual::new();
-    let leaves = |manual: &Manual| {
-        let lane = manual.executor();
-        async move {
+    // Drops a scope when it is told to, and says so; the scope is given to whoever wants to spawn in it.
+    let leaves = || {
+        let (scopes, of_scopes) = std::sync::mpsc::channel();
+        let (drop_it, is_told) = tress::sync::oneshot::channel::<()>();
+        let has_left = Arc::new(AtomicBool::new(false));
+        let says_so = has_left.clone();
+        let task = async move {
             let mut scoped: Scoped = Box::pin(scope(|scope| async move {
-                let child = launch(lane).spawn(async move {
-                    scope.spawn(pending());
-                });
-                child.await.unwrap();
+                scopes.send(scope).unwrap();
                 pending().await
             }));
-            let mut turns = 0;
-            while turns < 3 {
-                assert!(poll_once(scoped.as_mut()).await.is_pending());
-                tress::task::yield_now().await;
-                turns += 1;
-            }
-        }
+            assert!(poll_once(scoped.as_mut()).await.is_pending());
+            is_told.await.unwrap();
+            drop(scoped);
+            says_so.store(true, Ordering::Release);
+        };
+        (task, of_scopes, drop_it, has_left)
     };
+    let spawn_in = |scope: tress::task::Scope<()>| {
+        let spawner = launch(manual.executor()).spawn(async move { scope.spawn(pending()).is_some() });
+        while manual.run_one() {}
+        assert!(spawner.is_finished());
+    };
+
     let runtime = runtime(1);
-    let task = runtime.spawn(leaves(&manual));
-    while !task.is_finished() && manual.run_one() || manual.is_empty() {
-        thread::yield_now();
-    }
+    let (task, scopes, drop_it, has_left) = leaves();
+    let task = runtime.spawn(task);
+    spawn_in(scopes.recv().unwrap());
+    drop_it.send(()).unwrap();
+    wait_until(|| has_left.load(Ordering::Acquire), "it has not left");
     let begun = Instant::now();
     drop(runtime);
+    assert!(!task.is_finished(), "what it has left has not been dropped");
+
     let local = CurrentThread::new();
-    let bound = local.spawn(leaves(&manual));
-    for _ in 0..20 {
-        local.poll_one();
-        manual.run_one();
-    }
+    let (bound, scopes, drop_it, has_left) = leaves();
+    let bound = local.spawn(bound);
+    while local.poll_one() {}
+    spawn_in(scopes.recv().unwrap());
+    drop_it.send(()).unwrap();
+    while local.poll_one() {}
+    assert!(has_left.load(Ordering::Acquire));
     drop(local);
+
     assert!(begun.elapsed() < Duration::from_secs(5), "it has been waited for");
-    drop((manual, task, bound));
+    assert!(!bound.is_finished());
+    while manual.run_one() {}
+    assert!(task.is_finished() && bound.is_finished());
 }
 
 /// One that is leaked leaves its tasks to themselves, and breaks nothing.
