@@ -25,24 +25,38 @@ use tress::{Handle, Runtime};
 /// How long a task of a scope is at work in one poll.
 const WORK: Duration = Duration::from_millis(60);
 
-/// Begins a scope with a task that computes on this runtime, and drops it when that has begun.
-async fn leave(workers: &Handle, census: &Census) {
+type Scoped = Pin<Box<dyn Future<Output = Result<(), ()>> + Send>>;
+
+/// A scope with a task that computes on this runtime, and whether that has begun.
+fn working_scope(workers: &Handle, census: &Census) -> (Scoped, Arc<AtomicBool>) {
     let (begun, counted) = (Arc::new(AtomicBool::new(false)), census.count());
     let (says_so, workers) = (begun.clone(), workers.clone());
-    let mut scoped = Box::pin(scope(|scope| async move {
+    let scoped = scope(|scope| async move {
         let work = async move {
             says_so.store(true, Ordering::Release);
             burn(WORK);
             drop((pending::<()>().await, counted));
-            Ok::<(), ()>(())
+            Ok(())
         };
         scope.spawn_on(work, &workers);
-        pending::<Result<(), ()>>().await
-    }));
+        pending().await
+    });
+    (Box::pin(scoped), begun)
+}
+
+/// Begins such a scope, and waits until its task has begun, too.
+async fn begin(workers: &Handle, census: &Census) -> Scoped {
+    let (mut scoped, begun) = working_scope(workers, census);
     assert!(poll_once(scoped.as_mut()).await.is_pending());
     while !begun.load(Ordering::Acquire) {
         sleep(Duration::from_millis(1)).await;
     }
+    scoped
+}
+
+/// Begins such a scope, and drops it.
+async fn leave(workers: &Handle, census: &Census) {
+    drop(begin(workers, census).await);
 }
 
 /// A runtime for those who leave, and one for what they leave.
@@ -109,23 +123,12 @@ fn when_the_scope_is_dropped_with_it() {
     let _watchdog = watchdog();
     let (runtime, other) = runtimes();
     let census = Census::default();
-    let (workers, counted) = (other.handle().clone(), census.count());
-    let begun = Arc::new(AtomicBool::new(false));
-    let says_so = begun.clone();
-    let task = runtime.spawn(scope(move |scope| async move {
-        let work = async move {
-            says_so.store(true, Ordering::Release);
-            burn(WORK);
-            drop((pending::<()>().await, counted));
-            Ok::<(), ()>(())
-        };
-        scope.spawn_on(work, &workers);
-        pending::<Result<(), ()>>().await
-    }));
+    let (scoped, begun) = working_scope(other.handle(), &census);
+    let task = runtime.spawn(scoped);
     wait_until(|| begun.load(Ordering::Acquire), "the inner task has not begun");
     task.abort();
     assert!(runtime.block_on(task).unwrap_err().is_aborted());
-    assert_eq!(census.alive(), 0);
+    assert_eq!((census.made(), census.alive()), (1, 0));
 }
 
 #[test]
@@ -212,14 +215,14 @@ fn as_members_of_a_scope() {
         let (sender, receiver) = tress::sync::oneshot::channel();
         let mut scoped = Box::pin(scope(|scope| async move {
             scope.spawn(async move {
-                let own: Pin<Box<dyn Future<Output = Result<(), ()>> + Send>> = receiver.await.unwrap();
+                let own: Scoped = receiver.await.unwrap();
                 drop(own);
                 Ok(())
             });
             pending::<Result<(), ()>>().await
         }));
         assert!(poll_once(scoped.as_mut()).await.is_pending());
-        assert!(sender.send(scoped as Pin<Box<dyn Future<Output = Result<(), ()>> + Send>>).is_ok());
+        assert!(sender.send(scoped as Scoped).is_ok());
     });
     runtime.block_on(task).unwrap();
     drop(runtime);
@@ -334,8 +337,6 @@ fn runtimes_end_whenever() {
     });
 }
 
-type Scoped = Pin<Box<dyn Future<Output = Result<(), ()>> + Send>>;
-
 /// A scope whose only task this is, and the task's handle.
 async fn scope_of(task: impl Future<Output = Result<(), ()>> + Send + 'static) -> (Scoped, AbortHandle) {
     let (sender, receiver) = tress::sync::oneshot::channel();
@@ -431,27 +432,9 @@ fn when_its_output_is_dropped() {
     let _watchdog = watchdog();
     let (runtime, other) = runtimes();
     let (census, counting) = (Census::default(), CountingScope::new());
-    let (workers, counted) = (other.handle().clone(), census.count());
-    let begun = Arc::new(AtomicBool::new(false));
-    let says_so = begun.clone();
+    let (workers, inner) = (other.handle().clone(), census.clone());
     runtime.block_on(async {
-        let detached = counting.spawn(async move {
-            let mut scoped: Scoped = Box::pin(scope(|scope| async move {
-                let work = async move {
-                    says_so.store(true, Ordering::Release);
-                    burn(WORK);
-                    drop((pending::<()>().await, counted));
-                    Ok(())
-                };
-                scope.spawn_on(work, &workers);
-                pending().await
-            }));
-            assert!(poll_once(scoped.as_mut()).await.is_pending());
-            while !begun.load(Ordering::Acquire) {
-                sleep(Duration::from_millis(1)).await;
-            }
-            Some(scoped)
-        });
+        let detached = counting.spawn(async move { Some(begin(&workers, &inner).await) });
         let detached = detached.unwrap();
         let abort = detached.abort_handle();
         drop(detached);
@@ -459,7 +442,7 @@ fn when_its_output_is_dropped() {
             sleep(Duration::from_millis(1)).await;
         }
     });
-    assert_eq!(census.alive(), 0);
+    assert_eq!((census.made(), census.alive()), (1, 0));
 }
 
 /// Executors end without waiting for what their tasks have left on others, which may never run again.
