@@ -13,9 +13,10 @@ use crate::executor::Runnable;
 use crate::frame::AllocatorRef;
 use crate::primitive::coarse::Look;
 use crate::primitive::deque::Worker as Deque;
+use crate::primitive::sync::Arc;
 use crate::primitive::sync::atomic::Ordering;
-use crate::tree::{self, LeftBehind};
-use crate::{context, coop, env, frame};
+use crate::task::Group;
+use crate::{context, coop, env, frame, tree};
 
 /// Drives a future on the calling thread, and runs tasks of the pool while it waits.
 ///
@@ -67,20 +68,22 @@ fn end<R>(root: &RootHandle, drive: impl FnOnce() -> R, drive_rest: impl FnOnce(
     if let Some(mut left) = root.take_outlived() {
         // Whoever has been blocked meanwhile does not end before them, if that is somebody; it may be one of them.
         left.groups.retain(|group| !tree::outlive(group));
-        drive_rest(&RootHandle::new(), Rest(left));
+        if !left.groups.is_empty() {
+            drive_rest(&RootHandle::new(), Rest(left.groups));
+        }
     }
     result.unwrap_or_else(|payload| resume_unwind(payload))
 }
 
 /// Waits until nobody is in these groups any more.
-struct Rest(LeftBehind);
+struct Rest(Vec<Arc<Group>>);
 
 impl Future for Rest {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        self.0.groups.retain(|group| group.poll_end(cx).is_pending());
-        if self.0.groups.is_empty() { Poll::Ready(()) } else { Poll::Pending }
+        self.0.retain(|group| group.poll_end(cx).is_pending());
+        if self.0.is_empty() { Poll::Ready(()) } else { Poll::Pending }
     }
 }
 

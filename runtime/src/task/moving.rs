@@ -12,7 +12,7 @@ use std::task::Waker;
 use super::header::TaskHeader;
 use super::raw::RawTask;
 use super::state::ToScheduled;
-use super::{Id, context, root, waker};
+use super::{context, root, waker};
 use crate::containment::contain_panic;
 use crate::executor::{AnyExecutor, Executor, Reason, Runnable};
 use crate::primitive::cell::UnsafeCell;
@@ -171,9 +171,9 @@ static NEXT_TICKET: PlainAtomicU64 = PlainAtomicU64::new(NOTHING + 1);
 /// No ticket.
 const NOTHING: u64 = 0;
 
-/// The task that is being polled on this thread, if it may be polled on others, too.
-pub(crate) fn current_task() -> Option<Id> {
-    tree::movable_root()
+/// Whether a task is being polled on this thread that may be polled on others, too.
+pub(crate) fn is_in_task() -> bool {
+    tree::is_root_movable()
 }
 
 /// Hands on a task that was woken while it ran.

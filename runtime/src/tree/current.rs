@@ -274,11 +274,9 @@ pub(crate) fn is_polling() -> bool {
     with_current(|current| current.is_some())
 }
 
-/// The task that is being polled on this thread, if it may be run on another executor for a while.
-pub(crate) fn movable_root() -> Option<Id> {
-    with_current(|current| {
-        current.filter(|current| current.root.is_movable()).and_then(|current| current.root.id())
-    })
+/// Whether a task is being polled on this thread that may be run on another executor for a while.
+pub(crate) fn is_root_movable() -> bool {
+    with_current(|current| current.is_some_and(|current| current.root.is_movable()))
 }
 
 /// The address of the executor that the task that is being polled on this thread belongs to, unless it has one of its own.

@@ -31,8 +31,8 @@ pub use self::lazy::{Lazy, LocalLazy, lazy, lazy_borrowed, lazy_local, lazy_loca
 pub use self::shared::SharedLazy;
 
 pub(crate) use self::current::{
-    Current, Entered, Place, backtrace, current_executor, current_id, is_on_stack, is_polling, is_traced,
-    movable_root, outlive, outside, place, raise, root_polls, stay, with_asks,
+    Current, Entered, Place, backtrace, current_executor, current_id, is_on_stack, is_polling,
+    is_root_movable, is_traced, outlive, outside, place, raise, root_polls, stay, with_asks,
 };
 pub(crate) use self::outlived::LeftBehind;
 pub(crate) use self::root::{RootRef, RootVtable};

@@ -242,7 +242,7 @@ where
             let origin = trip.hop.outer_executor().or_else(|| trip.origin.clone());
             let away = origin.filter(|origin| !origin.is_current());
             if let Some(origin) = away
-                && moving::current_task().is_some()
+                && moving::is_in_task()
             {
                 trip.go(&origin);
                 return Poll::Pending;
@@ -268,7 +268,7 @@ where
     F::Output: Send,
 {
     let is_here = trip.executor.is_current();
-    if moving::current_task().is_none() {
+    if !moving::is_in_task() {
         return if is_here { poll_here(trip, inner) } else { poll_there(trip, inner) };
     }
     if is_here {
