@@ -7,8 +7,9 @@ use crate::primitive::sync::Arc;
 /// The mutex behind this one: the same allocation, and the same counts.
 pub(super) fn mutex<T: ?Sized>(mutex: Arc<Mutex<T>>) -> Arc<tokio::sync::Mutex<T>> {
     let inner = Arc::into_raw(mutex) as *const tokio::sync::Mutex<T>;
-    // SAFETY: the pointer comes from `Arc::into_raw`. The wrapper is `repr(transparent)` and has no `Drop`: both types have
-    // one size, one alignment and one way to be dropped, so that it does not matter by which of them the last count is given back.
+    // SAFETY: the pointer comes from `Arc::into_raw`, and `Arc::from_raw` takes one of another type, too, if that has the same size and
+    // alignment, and a value of the one may stand for one of the other. The wrapper is `repr(transparent)` around nothing but the lock, and has
+    // no `Drop`: so it is, and it does not matter as which of them the last count is given back.
     unsafe { Arc::from_raw(inner) }
 }
 
