@@ -8,7 +8,7 @@ use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// Calls foreign code; its panic ends here.
-pub(crate) fn contain_panic(f: impl FnOnce()) {
+pub fn contain_panic(f: impl FnOnce()) {
     if let Err(payload) = catch_unwind(AssertUnwindSafe(f)) {
         discard_payload(payload);
     }
@@ -18,7 +18,7 @@ pub(crate) fn contain_panic(f: impl FnOnce()) {
 ///
 /// The payload is as foreign as what raised it: its drop may panic too, and so may the drop of what that panics with.
 /// There has to be an end, where the last of them is leaked.
-pub(crate) fn discard_payload(mut payload: Box<dyn Any + Send>) {
+pub fn discard_payload(mut payload: Box<dyn Any + Send>) {
     for _ in 0..PATIENCE {
         match catch_unwind(AssertUnwindSafe(|| drop(payload))) {
             Ok(()) => return,

@@ -18,7 +18,7 @@ use crate::primitive::thread::thread_local;
 use crate::reactor::Reactor;
 use crate::scheduler::{Local, Parker, Pool, PoolRef};
 use crate::time::TimeDriver;
-use crate::{env, frame, tree};
+use crate::{env, frame, run, tree};
 
 /// What a run loop shows to the code that it runs.
 struct RunLoop {
@@ -69,6 +69,7 @@ impl Drop for Restore {
 
 /// Runs `f` with `run_loop` as the thread's innermost.
 fn within<R>(run_loop: &RunLoop, f: impl FnOnce() -> R) -> R {
+    let _run = run::begin();
     let _restore = Restore(LOOP.with(|current| current.replace(run_loop)));
     f()
 }

@@ -14,6 +14,8 @@ use std::task::{Context, Poll, ready};
 
 use pin_project_lite::pin_project;
 
+use crate::primitive::thread::thread_local;
+
 /// Units that a task gets for each poll.
 pub(crate) const BUDGET_PER_POLL: u16 = 128;
 

@@ -12,7 +12,7 @@ use crate::metrics::RuntimeMetrics;
 use crate::scheduler::PoolRef;
 use crate::stop::StopToken;
 use crate::task::{self, JoinHandle, Particulars, RawTask};
-use crate::{context, env, frame, scheduler};
+use crate::{context, env, frame, run, scheduler};
 
 /// A handle to a runtime: spawns tasks, from any thread.
 ///
@@ -386,6 +386,10 @@ impl Executor for Handle {
 
     fn is_current(&self) -> bool {
         context::is_current_pool(self.pool.data())
+    }
+
+    fn is_innermost(&self) -> bool {
+        self.is_current() && run::innermost_serial().is_null()
     }
 
     fn runtime(&self) -> Option<&Handle> {

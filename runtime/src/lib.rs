@@ -26,8 +26,11 @@ pub mod leaf;
 mod metrics;
 mod primitive;
 pub mod reactor;
+mod run;
 mod runtime;
 mod scheduler;
+#[doc(hidden)]
+pub mod seam;
 pub mod stop;
 #[cfg(not(tress_loom))]
 pub mod stream;

@@ -1,4 +1,16 @@
-//! Serial executors over any executor of tress.
-//!
-//! There is nothing here yet: the crate keeps the place of strands in the workspace, on top of the runtime's seam
-//! between tasks and their executors, so that they can come without any other part having to move.
+//! Serial executors over any executor of tress, and state that belongs to them.
+
+mod actor;
+mod builder;
+mod cell;
+mod job;
+mod primitive;
+mod serial;
+mod strand;
+
+pub use self::actor::{
+    Access, AccessError, Actor, ActorBuilder, Call, CallError, PostError, TryCallError, With,
+};
+pub use self::builder::Builder;
+pub use self::cell::{BorrowError, RefMut, StrandCell};
+pub use self::strand::Strand;

@@ -25,7 +25,9 @@ struct Vtable {
     post: unsafe fn(*const (), Runnable),
     dispatch: unsafe fn(*const (), Runnable),
     defer: unsafe fn(*const (), Runnable),
+    hand_over: unsafe fn(*const (), Runnable, bool),
     is_current: unsafe fn(*const ()) -> bool,
+    is_innermost: unsafe fn(*const ()) -> bool,
     runtime: unsafe fn(*const ()) -> Option<*const Handle>,
     eq: unsafe fn(*const (), *const ()) -> bool,
     /// Clones the value into a room; called with the address of a value.
@@ -109,8 +111,14 @@ impl<E: Executor> Of<E> {
         dispatch: |executor, runnable| unsafe { Self::of(executor) }.dispatch(runnable),
         // SAFETY: as above.
         defer: |executor, runnable| unsafe { Self::of(executor) }.defer(runnable),
-        // SAFETY: as above.
+        // SAFETY: the address is that of an `E`, which is there until the runnable is handed over.
+        hand_over: |executor, runnable, is_yield| unsafe {
+            E::hand_over(executor.cast(), runnable, is_yield)
+        },
+        // SAFETY: the address is that of an `E`, which is alive.
         is_current: |executor| unsafe { Self::of(executor) }.is_current(),
+        // SAFETY: as above.
+        is_innermost: |executor| unsafe { Self::of(executor) }.is_innermost(),
         // SAFETY: as above.
         runtime: |executor| unsafe { Self::of(executor) }.runtime().map(std::ptr::from_ref),
         // SAFETY: as above.
@@ -245,6 +253,19 @@ impl Executor for AnyExecutor {
         self.as_ref().is_current()
     }
 
+    fn is_innermost(&self) -> bool {
+        self.as_ref().is_innermost()
+    }
+
+    #[inline]
+    unsafe fn hand_over(this: *const Self, runnable: Runnable, is_yield: bool) {
+        // SAFETY: nobody has the runnable yet.
+        let executor = unsafe { &*this };
+        let (target, vtable) = (executor.target(), executor.vtable);
+        // SAFETY: the target is of the type that the table is for, and there as long as `this` is.
+        unsafe { (vtable.hand_over)(target, runnable, is_yield) }
+    }
+
     fn runtime(&self) -> Option<&Handle> {
         self.as_ref().runtime()
     }
@@ -288,6 +309,13 @@ impl<'a> ExecutorRef<'a> {
     pub fn is_current(self) -> bool {
         // SAFETY: as above.
         unsafe { (self.vtable.is_current)(self.target) }
+    }
+
+    /// See [`Executor::is_innermost`].
+    #[must_use]
+    pub fn is_innermost(self) -> bool {
+        // SAFETY: as above.
+        unsafe { (self.vtable.is_innermost)(self.target) }
     }
 
     /// See [`Executor::runtime`].

@@ -47,6 +47,9 @@ use crate::Handle;
 ///     fn is_current(&self) -> bool {
 ///         self.inner.is_current()
 ///     }
+///     fn is_innermost(&self) -> bool {
+///         self.inner.is_innermost()
+///     }
 ///     fn runtime(&self) -> Option<&Handle> {
 ///         Some(&self.inner)
 ///     }
@@ -81,8 +84,29 @@ pub trait Executor: Clone + Eq + Send + Sync + 'static {
         self.post(runnable);
     }
 
-    /// Whether the calling code runs on this executor: then a [`run_on`](super::run_on()) it need not hop.
+    /// Whether the calling code runs on this executor.
     fn is_current(&self) -> bool;
+
+    /// Whether the calling code runs on this executor, and not on a serial one above it: then a [`run_on`](super::run_on()) it need not hop.
+    ///
+    /// An executor over another one, as that in the example, does well to ask that; so code that a strand runs leaves the strand for it.
+    fn is_innermost(&self) -> bool {
+        self.is_current()
+    }
+
+    /// As [`post`](Self::post), or [`defer`](Self::defer) for one that yields. The handle may lie in the memory of the very task that the runnable
+    /// is for: as soon as somebody else has the runnable, it may be gone. So a clone does it, where the executor knows no better.
+    ///
+    /// # Safety
+    ///
+    /// The address is that of a handle, which is there until the runnable is handed over.
+    #[doc(hidden)]
+    #[expect(unsafe_code, reason = "the handle may be gone before the call returns")]
+    unsafe fn hand_over(this: *const Self, runnable: Runnable, is_yield: bool) {
+        // SAFETY: nobody has the runnable yet.
+        let executor = unsafe { &*this }.clone();
+        if is_yield { executor.defer(runnable) } else { executor.post(runnable) }
+    }
 
     /// The runtime that this executor stands on: when that is shut down, it drops the tasks of this executor as its own, and until then its
     /// [dumps](crate::trace::dump) list them.

@@ -27,7 +27,7 @@
 //!
 //! A task that is launched on an executor resumes there after everything that it awaits, and if it ends there, by its value, by an error, a
 //! panic or a stop, its locals are dropped there. [`run_on()`] goes elsewhere and comes back, also when what it runs is stopped or panics. A
-//! hop is spared if it would change nothing: because the code runs on that executor already ([`Executor::is_current`]).
+//! hop is spared if it would change nothing: because the code runs on that executor already ([`Executor::is_innermost`]).
 //!
 //! Dropped *from outside*, by an executor that drops what it is given, or by a runtime that ends, a task is dropped by whoever does that.
 //!
@@ -53,6 +53,7 @@ mod raw;
 mod rendezvous;
 mod run_on;
 mod runnable;
+mod turn;
 
 pub use self::any::{AnyExecutor, ExecutorRef};
 pub use self::api::Executor;
@@ -73,7 +74,10 @@ pub use self::runnable::Runnable;
 pub(crate) use self::placed::{inherited, spawn_placed, spawn_placed_on};
 pub(crate) use self::queue::LaunchedOn;
 pub(crate) use self::raw::{RawExecutor, RawExecutorVtable};
-pub(crate) use self::runnable::{Header, RunnableVtable, Transfer};
+#[doc(hidden)]
+pub use self::runnable::{Header, RunnableVtable, Transfer};
+#[doc(hidden)]
+pub use self::turn::{ItemTime, Limits, Turn};
 
 /// Why a runnable is handed to its executor; executors may use it to choose a place in their queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -15,7 +15,7 @@ use self::gate::Gate;
 use self::shared::{Ground, Place, Shared};
 use super::{Executor, Runnable};
 use crate::primitive::sync::Arc;
-use crate::{Handle, context};
+use crate::{Handle, context, run};
 
 /// Lanes over the workers of a runtime: what is in a higher one runs first.
 ///
@@ -174,6 +174,10 @@ impl Executor for Lane {
 
     fn is_current(&self) -> bool {
         self.shared.is_current(self.index)
+    }
+
+    fn is_innermost(&self) -> bool {
+        self.is_current() && run::innermost_serial().is_null()
     }
 
     fn runtime(&self) -> Option<&Handle> {

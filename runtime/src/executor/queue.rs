@@ -11,7 +11,7 @@ use std::time::Duration;
 use super::{Executor, Runnable};
 use crate::primitive::sync::{Condvar, Mutex};
 use crate::task::{self, ToShutdown};
-use crate::{context, tree};
+use crate::{context, run, tree};
 
 /// The executor of a [`CurrentThread`](super::CurrentThread) or a [`Manual`](super::Manual): from any thread.
 ///
@@ -210,6 +210,10 @@ impl Executor for QueueHandle {
 
     fn is_current(&self) -> bool {
         self.0.is_run_here()
+    }
+
+    fn is_innermost(&self) -> bool {
+        self.is_current() && run::innermost_serial().is_null()
     }
 }
 

@@ -9,7 +9,7 @@ use std::mem;
 use std::ptr::NonNull;
 
 use crate::primitive::sync::atomic::{AtomicPtr, AtomicUsize};
-use crate::{context, coop};
+use crate::{context, coop, run};
 
 /// An owned unit of work: what an [`Executor`](super::Executor) is given to run once.
 ///
@@ -34,30 +34,30 @@ pub struct Runnable {
 /// atomic, also while the slot is free; `link` is the second, because the pool keeps its free list there.
 #[repr(C)]
 #[derive(Debug)]
-pub(crate) struct Header {
+pub struct Header {
     /// The owner's state word; what its bits mean is the owner's business.
-    pub(crate) state: AtomicUsize,
+    pub state: AtomicUsize,
     /// Links the runnable into at most one intrusive list; written by whoever owns the runnable.
-    pub(crate) link: AtomicPtr<Header>,
+    pub link: AtomicPtr<Header>,
     /// How to run it and how to cancel it.
-    pub(crate) vtable: NonNull<RunnableVtable>,
+    pub vtable: NonNull<RunnableVtable>,
 }
 
 /// What can be done with a runnable.
 #[repr(C)]
 #[derive(Debug)]
-pub(crate) struct RunnableVtable {
+pub struct RunnableVtable {
     /// Runs it once. The pointer is owned by the call.
-    pub(crate) run: unsafe fn(NonNull<Header>) -> Option<Transfer>,
+    pub run: unsafe fn(NonNull<Header>) -> Option<Transfer>,
     /// Drops or cancels what it holds. The pointer is owned by the call.
-    pub(crate) cancel: unsafe fn(NonNull<Header>),
+    pub cancel: unsafe fn(NonNull<Header>),
 }
 
 /// A continuation that is ready: the worker's loop runs it next, without a trip through a queue.
 ///
 /// Dropped, it is put on its executor's queue instead: forgetting it is slow, never a hang.
 #[derive(Debug)]
-pub(crate) struct Transfer {
+pub struct Transfer {
     runnable: Option<Runnable>,
     requeue: fn(Runnable),
 }
@@ -73,14 +73,17 @@ impl Runnable {
     ///
     /// `header` is valid until the runnable has been run or cancelled, may be run on any thread, and no other
     /// `Runnable` for it exists.
+    #[doc(hidden)]
     #[inline]
-    pub(crate) unsafe fn from_raw(header: NonNull<Header>) -> Self {
+    pub unsafe fn from_raw(header: NonNull<Header>) -> Self {
         Self { header }
     }
 
     /// Gives the pointer back without running or cancelling it.
+    #[doc(hidden)]
     #[inline]
-    pub(crate) fn into_raw(self) -> NonNull<Header> {
+    #[must_use]
+    pub fn into_raw(self) -> NonNull<Header> {
         let header = self.header;
         mem::forget(self);
         header
@@ -91,6 +94,7 @@ impl Runnable {
     /// The task has its own environment and allocator, whatever is polled around this call.
     pub fn run(self) {
         context::apart(|| {
+            let _run = run::begin();
             let _budget = coop::enter(Some(coop::BUDGET_PER_POLL));
             // Whoever is handed over to takes its turn in its queue.
             drop(self.execute());
@@ -98,7 +102,9 @@ impl Runnable {
     }
 
     /// The head of what it would run; it stays the runnable's.
-    pub(crate) fn header(&self) -> NonNull<Header> {
+    #[doc(hidden)]
+    #[must_use]
+    pub fn header(&self) -> NonNull<Header> {
         self.header
     }
 

@@ -102,12 +102,7 @@ pub(crate) unsafe fn schedule_placed(_end: NonNull<()>, runnable: Runnable, reas
     contain_panic(|| {
         // SAFETY: the task is scheduled: whoever has the runnable is the one who may touch the future, which has not ended.
         let executor = unsafe { executor(header) };
-        // A clone: as soon as the runnable is handed over, the task may end, and drop what is in its frame.
-        // SAFETY: as above.
-        let executor = unsafe { executor.as_ref() }.clone();
-        match reason {
-            Reason::Spawned | Reason::Woken => executor.post(runnable),
-            Reason::Yielded => executor.defer(runnable),
-        }
+        // SAFETY: it is there until the runnable is handed over, in a frame that may be gone from then on.
+        unsafe { AnyExecutor::hand_over(executor.as_ptr(), runnable, reason == Reason::Yielded) }
     });
 }

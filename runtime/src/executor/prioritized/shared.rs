@@ -13,13 +13,12 @@ use crossbeam_utils::CachePadded;
 
 use super::gate::{Begun, Claimed, Gate, GaveWay, Posted};
 use crate::context;
-use crate::executor::{Header, Runnable, RunnableVtable, Transfer};
+use crate::executor::{Header, ItemTime, Limits, Runnable, RunnableVtable, Transfer, Turn};
 use crate::primitive::cell::UnsafeCell;
-use crate::primitive::coarse::{self, Look, Moment};
 use crate::primitive::deque::{Injector, Steal};
 use crate::primitive::hint::spin_loop;
 use crate::primitive::sync::Arc;
-use crate::primitive::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use crate::primitive::sync::atomic::{AtomicPtr, AtomicU64, AtomicUsize, Ordering};
 use crate::primitive::thread::thread_local;
 
 /// Where pumps run: the pool of a runtime, or a model's.
@@ -57,8 +56,7 @@ pub(super) struct Shared<G: Ground> {
     gate: CachePadded<Gate>,
     /// How often a runnable has been picked.
     picks: AtomicU64,
-    /// How long an item runs, in nanoseconds: a mean. Written by pumps; a hint.
-    item_ns: AtomicU32,
+    item_time: ItemTime,
     lanes: Box<[CachePadded<Injector<Runnable>>]>,
     pumps: Box<[Pump<G>]>,
     /// How many items a pump runs in one turn at most.
@@ -110,7 +108,7 @@ impl<G: Ground> Shared<G> {
             ground,
             gate: CachePadded::new(Gate::new()),
             picks: AtomicU64::new(0),
-            item_ns: AtomicU32::new(ITEM_NS_AT_FIRST),
+            item_time: ItemTime::unknown(),
             lanes: (0..lanes).map(|_| CachePadded::new(Injector::new())).collect(),
             pumps: (0..pumps).map(Pump::new).collect(),
             batch,
@@ -184,7 +182,7 @@ impl<G: Ground> Shared<G> {
             Begun::Ended => return,
             Begun::Item { next: None, .. } => {}
             Begun::Item { next: Some(next), left } => {
-                let item_ns = u64::from(this.item_ns.load(Ordering::Relaxed));
+                let item_ns = u64::from(this.item_time.nanos());
                 let backlog = Duration::from_nanos(left.saturating_mul(item_ns));
                 let is_worth_help = this.ground.is_worth_help(backlog);
                 let place = if is_worth_help { Place::Anywhere } else { Place::Behind };
@@ -192,10 +190,10 @@ impl<G: Ground> Shared<G> {
                 unsafe { Self::start(this, next, place) };
             }
         }
-        let mut turn = Turn::begin(this.batch);
+        let mut turn = Turn::begin(limits(this.batch));
         loop {
             this.run_one();
-            if turn.is_over(&this.item_ns) || this.ground.is_closed() {
+            if turn.is_over(&this.item_time) || this.ground.is_closed() {
                 if this.gate.transition_to_given_way(pump) == GaveWay::Waits {
                     // SAFETY: the pump is still the caller's, and waits.
                     unsafe { Self::start(this, pump, Place::Behind) };
@@ -310,40 +308,6 @@ impl<G: Ground> Pump<G> {
     }
 }
 
-/// How long a pump has run.
-struct Turn {
-    began: Moment,
-    looked: Moment,
-    /// Items that may still be run.
-    items: u32,
-    /// Items that have been run since the last look at the clock.
-    since_look: u32,
-}
-
-impl Turn {
-    fn begin(items: u32) -> Self {
-        let now = Look::take().moment;
-        Self { began: now, looked: now, items, since_look: 0 }
-    }
-
-    /// Counts an item. Looks at the clock now and then, and takes the mean time of an item.
-    fn is_over(&mut self, item_ns: &AtomicU32) -> bool {
-        self.items -= 1;
-        self.since_look += 1;
-        let mean = item_ns.load(Ordering::Relaxed);
-        if self.items > 0 && self.since_look < (LOOK_NS / mean.max(1)).clamp(1, MOST_BETWEEN_LOOKS) {
-            return false;
-        }
-        let now = Look::take().moment;
-        coarse::note(now);
-        let sample = now.nanos_since(self.looked) / u64::from(self.since_look);
-        let mean = (3 * u64::from(mean) + sample.min(MAX_SAMPLE_NS)) / 4;
-        item_ns.store(u32::try_from(mean).unwrap_or(u32::MAX), Ordering::Relaxed);
-        (self.looked, self.since_look) = (now, 0);
-        self.items == 0 || now.nanos_since(self.began) >= TURN_NS
-    }
-}
-
 /// The lane that the pick with this number looks into first: lane `k`, other than the highest, has one in 8ᵏ picks for its own.
 pub(super) fn first_lane(pick: u64, lanes: usize) -> usize {
     // Those in which the lowest one bit is the highest of a group of three: lane 1 has the odd multiples of 4, lane 2 those of 32, …
@@ -352,17 +316,7 @@ pub(super) fn first_lane(pick: u64, lanes: usize) -> usize {
     if lowest.is_multiple_of(3) && lane < lanes { lane } else { 0 }
 }
 
-/// A pump that has run for so long lets others have the thread.
-const TURN_NS: u64 = 500_000;
-
-/// Pumps look at the clock about this often.
-const LOOK_NS: u32 = 50_000;
-
-/// So many short items are run without a look at the clock, at most.
-const MOST_BETWEEN_LOOKS: u32 = 8;
-
-/// Until one has been measured, items are taken to be long.
-const ITEM_NS_AT_FIRST: u32 = LOOK_NS;
-
-/// One sample counts for so much at most.
-const MAX_SAMPLE_NS: u64 = 1_000_000;
+/// How long a pump runs before it lets others have the thread.
+const fn limits(items: u32) -> Limits {
+    Limits { items, nanos: 500_000, look_nanos: 50_000, most_between_looks: 8 }
+}

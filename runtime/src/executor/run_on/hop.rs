@@ -269,7 +269,7 @@ impl Hop {
     /// others first, and it only in a later run.
     pub(super) fn passes_to_here(&self) -> Vec<Pass> {
         let mut passes = self.passes();
-        passes.retain(|pass| pass.to.is_current());
+        passes.retain(|pass| pass.to.is_innermost());
         passes
     }
 

@@ -124,7 +124,7 @@ struct Trip {
 
 impl Trip {
     fn new(executor: AnyExecutor) -> Self {
-        context::count_hop(executor.is_current());
+        context::count_hop(executor.is_innermost());
         let env = env::with(|env| env.on_executor(executor.clone()));
         let executor = PlainArc::new(executor);
         let hop = Hop::new(PlainArc::clone(&executor));
@@ -144,7 +144,7 @@ impl Trip {
     /// Takes note of the executor that the future has chosen in its last poll, if it has.
     fn follow(&mut self) {
         if let Some(executor) = self.hop.take_move() {
-            context::count_hop(executor.is_current());
+            context::count_hop(executor.is_innermost());
             self.env = self.env.on_executor(AnyExecutor::clone(&executor));
             self.executor = executor;
         }
@@ -240,7 +240,7 @@ where
         if let Stage::Back(trip, _) = stage {
             // The hop around this one may have been moved meanwhile.
             let origin = trip.hop.outer_executor().or_else(|| trip.origin.clone());
-            let away = origin.filter(|origin| !origin.is_current());
+            let away = origin.filter(|origin| !origin.is_innermost());
             if let Some(origin) = away
                 && moving::is_in_task()
             {
@@ -267,7 +267,7 @@ where
     F: Future + Send,
     F::Output: Send,
 {
-    let is_here = trip.executor.is_current();
+    let is_here = trip.executor.is_innermost();
     if !moving::is_in_task() {
         return if is_here { poll_here(trip, inner) } else { poll_there(trip, inner) };
     }
@@ -277,7 +277,7 @@ where
         let poll = poll_here(trip, inner);
         if poll.is_pending() && trip.hop.is_woken() {
             // It asked for another turn.
-            if trip.executor.is_current() {
+            if trip.executor.is_innermost() {
                 trip.stay();
             } else {
                 let to = PlainArc::clone(&trip.executor);

@@ -1,0 +1,330 @@
+//! Loom models of serial execution: posts × drains × the executor's end, calls × calls × those who leave.
+//!
+//! The executor is a queue whose runnables a model's threads run when they please. Each model has been seen to fail on a broken variant; those are
+//! kept as `strand-*.patch` in `ci/mutants`.
+
+use std::collections::VecDeque;
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
+use std::task::{Context, Poll, Waker};
+
+use loom::cell::UnsafeCell;
+use loom::future::block_on;
+use loom::sync::{Mutex, Notify};
+use loom::thread;
+
+use tress_runtime::executor::{Executor, Runnable};
+
+use crate::{Actor, Strand};
+
+/// Std's `Arc`: loom need not explore who keeps the model's own things.
+#[expect(clippy::disallowed_types, reason = "unseen by loom on purpose")]
+type Shared<T> = std::sync::Arc<T>;
+/// For the model's own books, which loom need not explore.
+#[expect(clippy::disallowed_types, reason = "unseen by loom on purpose")]
+type Count = std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering::SeqCst;
+
+/// An executor of which nothing is left but its queue.
+#[derive(Clone)]
+struct Yard(Shared<Queue>);
+
+struct Queue {
+    runnables: Mutex<Option<VecDeque<Runnable>>>,
+    posted: Notify,
+}
+
+impl Yard {
+    fn new() -> Self {
+        Self(Shared::new(Queue { runnables: Mutex::new(Some(VecDeque::new())), posted: Notify::new() }))
+    }
+
+    fn next(&self) -> Option<Runnable> {
+        self.0.runnables.lock().expect("nobody panics").as_mut()?.pop_front()
+    }
+
+    /// Runs what is queued by now, and what that queues.
+    fn run(&self) {
+        while let Some(runnable) = self.next() {
+            runnable.run();
+        }
+    }
+
+    /// Runs one, when there is one.
+    fn run_one(&self) {
+        loop {
+            if let Some(runnable) = self.next() {
+                return runnable.run();
+            }
+            self.0.posted.wait();
+        }
+    }
+
+    /// Drops what is queued, and all that comes.
+    fn close(&self) {
+        let queued = self.0.runnables.lock().expect("nobody panics").take();
+        drop(queued);
+    }
+}
+
+impl PartialEq for Yard {
+    fn eq(&self, other: &Self) -> bool {
+        Shared::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl Eq for Yard {}
+
+impl Executor for Yard {
+    fn post(&self, runnable: Runnable) {
+        let mut runnables = self.0.runnables.lock().expect("nobody panics");
+        match runnables.as_mut() {
+            Some(queue) => queue.push_back(runnable),
+            None => {
+                drop(runnables);
+                return drop(runnable);
+            }
+        }
+        drop(runnables);
+        self.0.posted.notify();
+    }
+
+    fn is_current(&self) -> bool {
+        false
+    }
+}
+
+fn explore(preemptions: usize, model: impl Fn() + Sync + Send + 'static) {
+    let mut builder = loom::model::Builder::new();
+    builder.preemption_bound = Some(builder.preemption_bound.unwrap_or(preemptions).min(preemptions));
+    builder.max_branches = 10_000;
+    builder.check(model);
+}
+
+/// What only one at a time may touch; loom sees who does.
+struct Log(UnsafeCell<Vec<u32>>);
+
+// SAFETY: loom checks it.
+#[expect(unsafe_code, reason = "loom checks who touches it")]
+unsafe impl Sync for Log {}
+
+impl Log {
+    fn new() -> Shared<Self> {
+        Shared::new(Self(UnsafeCell::new(Vec::new())))
+    }
+
+    #[expect(unsafe_code, reason = "loom checks who touches it")]
+    fn push(&self, number: u32) {
+        // SAFETY: loom checks it.
+        self.0.with_mut(|log| unsafe { (*log).push(number) });
+    }
+
+    #[expect(unsafe_code, reason = "loom checks who touches it")]
+    fn take(&self) -> Vec<u32> {
+        // SAFETY: loom checks it.
+        self.0.with_mut(|log| unsafe { std::mem::take(&mut *log) })
+    }
+}
+
+#[test]
+fn items_run_once_alone_and_in_order() {
+    explore(2, || {
+        let yard = Yard::new();
+        let strand = Strand::new(yard.clone());
+        let log = Log::new();
+        let producers: Vec<_> = [10, 20]
+            .into_iter()
+            .map(|first| {
+                let (strand, log) = (strand.clone(), Shared::clone(&log));
+                thread::spawn(move || {
+                    for number in [first, first + 1] {
+                        let log = Shared::clone(&log);
+                        strand.post(move || log.push(number));
+                    }
+                })
+            })
+            .collect();
+        yard.run_one();
+        for producer in producers {
+            producer.join().expect("it ends");
+        }
+        yard.run();
+        let log = log.take();
+        let of = |first| log.iter().copied().filter(|n| (first..first + 2).contains(n)).collect::<Vec<u32>>();
+        assert_eq!((of(10), of(20)), (vec![10, 11], vec![20, 21]));
+        assert_eq!(log.len(), 4);
+    });
+}
+
+#[test]
+fn the_last_item_meets_a_post() {
+    explore(3, || {
+        let yard = Yard::new();
+        let strand = Strand::new(yard.clone());
+        let log = Log::new();
+        let (first, second) = (Shared::clone(&log), Shared::clone(&log));
+        strand.post(move || first.push(1));
+        let own = yard.clone();
+        let worker = thread::spawn(move || own.run());
+        strand.post(move || second.push(2));
+        worker.join().expect("it ends");
+        yard.run();
+        assert_eq!(log.take(), [1, 2]);
+    });
+}
+
+#[test]
+fn the_last_handle_meets_a_drain() {
+    explore(3, || {
+        let yard = Yard::new();
+        let strand = Strand::new(yard.clone());
+        let token = Shared::new(());
+        for _ in 0..2 {
+            let token = Shared::clone(&token);
+            strand.post(move || drop(token));
+        }
+        let own = yard.clone();
+        let worker = thread::spawn(move || own.run());
+        drop(strand);
+        worker.join().expect("it ends");
+        assert_eq!(Shared::strong_count(&token), 1);
+    });
+}
+
+#[test]
+fn a_post_meets_the_end_of_the_executor() {
+    explore(3, || {
+        let yard = Yard::new();
+        let strand = Strand::new(yard.clone());
+        let token = Shared::new(());
+        let counted = Shared::clone(&token);
+        strand.post(move || drop(counted));
+        let own = yard.clone();
+        let closer = thread::spawn(move || own.close());
+        let counted = Shared::clone(&token);
+        strand.post(move || drop(counted));
+        closer.join().expect("it ends");
+        assert_eq!(Shared::strong_count(&token), 1);
+    });
+}
+
+#[test]
+fn calls_meet() {
+    explore(2, || {
+        let actor = Actor::new(0_u32);
+        let callers: Vec<_> = (0..2)
+            .map(|_| {
+                let actor = actor.clone();
+                thread::spawn(move || block_on(actor.call(|sum| *sum += 1)))
+            })
+            .collect();
+        assert_eq!(block_on(actor.call(|sum| *sum += 1)), Ok(()));
+        for caller in callers {
+            assert_eq!(caller.join().expect("it ends"), Ok(()));
+        }
+        assert_eq!(actor.try_call(|sum| *sum), Ok(3));
+    });
+}
+
+/// Counts its drop.
+struct Dropped(Shared<Count>);
+
+impl Drop for Dropped {
+    fn drop(&mut self) {
+        self.0.fetch_add(1, SeqCst);
+    }
+}
+
+/// Polls once.
+fn poll<F: Future + Unpin>(future: &mut F) -> Poll<F::Output> {
+    Pin::new(future).poll(&mut Context::from_waker(Waker::noop()))
+}
+
+#[test]
+fn a_call_meets_its_cancellation() {
+    explore(3, || {
+        let actor = Actor::new(0_u32);
+        let (ran, dropped) = (Shared::new(Count::new(0)), Shared::new(Count::new(0)));
+        let (runs, guard) = (Shared::clone(&ran), Dropped(Shared::clone(&dropped)));
+        let own = actor.clone();
+        let other = thread::spawn(move || block_on(own.call(|sum| *sum += 1)));
+        let mut call = actor.call(move |_| {
+            runs.fetch_add(1, SeqCst);
+            guard
+        });
+        let polled = poll(&mut call).map(drop);
+        drop(call);
+        assert_eq!(other.join().expect("it ends"), Ok(()));
+        assert_eq!(actor.try_call(|sum| *sum), Ok(1));
+        assert_eq!(dropped.load(SeqCst), 1);
+        assert!(ran.load(SeqCst) <= 1 && (polled.is_pending() || ran.load(SeqCst) == 1));
+    });
+}
+
+#[test]
+fn a_call_is_polled_again_while_it_is_made() {
+    explore(2, || {
+        let actor = Actor::new(0_u32);
+        let own = actor.clone();
+        let other = thread::spawn(move || block_on(own.call(|sum| *sum += 1)));
+        let mut call = actor.call(|sum| *sum += 1);
+        let made = block_on(poll_fn(|cx| {
+            // First with a waker that nobody hears.
+            match poll(&mut call) {
+                Poll::Pending => Pin::new(&mut call).poll(cx),
+                ready => ready,
+            }
+        }));
+        assert_eq!(made, Ok(()));
+        assert_eq!(other.join().expect("it ends"), Ok(()));
+        assert_eq!(actor.try_call(|sum| *sum), Ok(2));
+    });
+}
+
+#[test]
+fn whoever_waits_for_the_state_has_it_given() {
+    explore(2, || {
+        let actor = Actor::new(0_u32);
+        let own = actor.clone();
+        let with = thread::spawn(move || block_on(own.with(|sum| *sum += 1)));
+        let own = actor.clone();
+        let call = thread::spawn(move || block_on(own.call(|sum| *sum += 1)));
+        assert_eq!(block_on(actor.with(|sum| *sum += 1)), Ok(()));
+        assert_eq!(with.join().expect("it ends"), Ok(()));
+        assert_eq!(call.join().expect("it ends"), Ok(()));
+        assert_eq!(actor.try_call(|sum| *sum), Ok(3));
+    });
+}
+
+#[test]
+fn a_waiter_that_leaves_passes_its_turn_on() {
+    explore(2, || {
+        let actor = Actor::new(0_u32);
+        let own = actor.clone();
+        let call = thread::spawn(move || block_on(own.call(|sum| *sum += 1)));
+        let own = actor.clone();
+        let leaver = thread::spawn(move || {
+            let mut with = own.with(|sum| *sum += 10);
+            poll(&mut with).is_ready()
+        });
+        assert_eq!(block_on(actor.with(|sum| *sum += 1)), Ok(()));
+        assert_eq!(call.join().expect("it ends"), Ok(()));
+        let has_added = leaver.join().expect("it ends");
+        assert_eq!(actor.try_call(|sum| *sum), Ok(2 + 10 * u32::from(has_added)));
+    });
+}
+
+#[test]
+fn what_others_have_no_time_for_is_run_by_the_executor() {
+    explore(2, || {
+        let yard = Yard::new();
+        let actor = Actor::builder(0_u32).executor(yard.clone()).build();
+        actor.post(|sum| *sum += 1).expect("there is room");
+        let own = actor.clone();
+        let caller = thread::spawn(move || block_on(own.call(|sum| *sum += 1)));
+        yard.run_one();
+        assert_eq!(caller.join().expect("it ends"), Ok(()));
+        yard.run();
+        assert_eq!(actor.try_call(|sum| *sum), Ok(2));
+    });
+}
