@@ -48,6 +48,8 @@ tests+=(
     hop_to_moves_until_its_run_on_ends run_on_meets_hostile_executors run_on_put_aside run_on_side_by_side
     scopes_leave_nobody_behind
 )
+# Strands, and what belongs to them.
+tests+=(actor_calls_take_turns strand_items_never_overlap)
 # For the same reason: it measures the stack; it compares what is polled in one go, which is as much as there is stack
 # for; it moves megabytes over the stack, in more copies than fit.
 skipped=(and_the_stack_stays_flat step_by_step of_a_megabyte)
