@@ -51,7 +51,7 @@ fn posts_of_each_producer_run_in_order_and_alone() {
 #[test]
 fn what_is_posted_from_inside_runs_after_what_waits() {
     let manual = Manual::new();
-    let strand = Strand::new(manual.executor());
+    let strand = Strand::builder(manual.executor()).time(Duration::from_secs(60)).build();
     let (tx, rx) = mpsc::channel();
     let say = |word: &'static str| {
         let tx = tx.clone();
