@@ -4,7 +4,7 @@
 use std::ptr::{self, NonNull};
 use std::task::{Context, Waker};
 
-use tress_runtime::seam::{Header, RunnableVtable};
+use tress_runtime::seam::{Header, RunnableVtable, contain_panic};
 
 use crate::primitive::atomic::{AtomicPtr, AtomicUsize, Ordering};
 use crate::primitive::cell::UnsafeCell;
@@ -134,7 +134,10 @@ impl Node {
         // The node is not touched again if the waiter is there: he may free it.
         match self.word().fetch_or(done, Ordering::AcqRel) & GONE {
             0 => Finished::Delivered(waker),
-            _ => Finished::Gone,
+            _ => {
+                contain_panic(|| drop(waker));
+                Finished::Gone
+            }
         }
     }
 
@@ -194,7 +197,8 @@ impl Node {
             {
                 Ok(_) => {
                     // SAFETY: the bit was cleared here.
-                    drop(self.waker.with_mut(|waker| unsafe { (*waker).take() }));
+                    let waker = self.waker.with_mut(|waker| unsafe { (*waker).take() });
+                    contain_panic(|| drop(waker));
                     break;
                 }
                 Err(now) => word = now,
