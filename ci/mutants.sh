@@ -10,7 +10,7 @@
 #
 #   Test: path::of::the::test
 #
-# or, for one of the package's own tests, `Test: tests/file::the_test`; a second one, `Features: …`, says with which features that is built;
+# in `tress-runtime`, `strand::path::of::the::test` in `tress-strand`, or, for one of the package's own tests, `Test: tests/file::the_test`; a second one, `Features: …`, says with which features that is built;
 # and the lines before the diff say what it breaks. A test in a `model` is run under loom, any other as it is. A patch
 # that does not apply, code that does not compile, and a test that passes or is not there are failures of this script.
 set -euo pipefail
@@ -64,7 +64,7 @@ if $check; then
         if ! git apply --check "$patch"; then
             echo "$(basename "$patch") does not apply"
             bad=1
-        elif [[ -z "$name" ]] || ! git grep -qw "fn ${name##*::}" -- runtime/src tests; then
+        elif [[ -z "$name" ]] || ! git grep -qw "fn ${name##*::}" -- runtime/src strand/src tests; then
             echo "$(basename "$patch") names no test: $name"
             bad=1
         fi
@@ -92,7 +92,7 @@ export CARGO_INCREMENTAL=1 CARGO_TERM_COLOR=never CARGO_TARGET_DIR="$tree/target
 
 # Runs cargo for a test, under loom if it is a model: time limit in seconds, test, features, arguments.
 cargo_for() {
-    local limit=$1 test=$2 features=$3 model=() file
+    local limit=$1 test=$2 features=$3 model=() file package=tress-runtime
     shift 3
     if [[ "$test" == tests/* ]]; then
         file=${test#tests/}
@@ -103,7 +103,17 @@ cargo_for() {
         # What `cargo loom` is. Not by that name: cargo would read the alias twice, here and in the folder that this copy is in.
         model=(--profile loom --config "build.rustflags=['--cfg', 'tress_loom']" --target-dir target/loom)
     fi
-    timeout --kill-after=5 "$limit" cargo test --quiet --package tress-runtime --lib ${model[@]+"${model[@]}"} "$@"
+    [[ "$test" == strand::* ]] && package=tress-strand
+    timeout --kill-after=5 "$limit" cargo test --quiet --package "$package" --lib ${model[@]+"${model[@]}"} "$@"
+}
+
+# What the test is called in its own crate.
+path_in_crate() {
+    case $1 in
+        tests/*) echo "${1#tests/*::}" ;;
+        strand::*) echo "${1#strand::}" ;;
+        *) echo "$1" ;;
+    esac
 }
 
 # Where time is short: other ones each time.
@@ -138,7 +148,7 @@ for patch in "${patches[@]}"; do
     if ! cargo_for 600 "$test" "$features" --no-run > "$log" 2>&1; then
         complain "$(basename "$patch") does not compile"
     else
-        cargo_for 180 "$test" "$features" -- --exact "${test#tests/*::}" > "$log" 2>&1 || code=$?
+        cargo_for 180 "$test" "$features" -- --exact "$(path_in_crate "$test")" > "$log" 2>&1 || code=$?
         if [[ $code -eq 0 ]]; then
             complain "$(basename "$patch") is not seen by $test"
         elif [[ $code -ge 124 && "$test" == *::model::* ]]; then

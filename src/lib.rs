@@ -62,7 +62,7 @@
 //! | [`env`](mod@env) | what code runs with: its stop token, and values of its callers |
 //! | [`signal`] | ctrl-c and termination |
 //! | [`trace`] | what the tasks of a live runtime wait for |
-//! | [`strand`] | serial executors; empty so far |
+//! | [`strand`] | serial executors, state that belongs to one, and state that is called from anywhere without a lock |
 //! | [`runtime`] | the seams below all of these, for leaf operations of one's own |
 //!
 //! # Features

@@ -1,5 +1,7 @@
 //! Calls of an actor: one at a time, each once, with its result or its panic; and what becomes of those that are cancelled.
 
+mod support;
+
 use std::future::{Future, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
@@ -8,13 +10,10 @@ use std::sync::{Arc, Barrier, mpsc};
 use std::task::{Context, Poll, Waker};
 use std::thread;
 
+use support::{runtime, watchdog, without_panic_messages};
+use tress::Runtime;
 use tress::executor::Manual;
 use tress::strand::{Actor, CallError, PostError, TryCallError};
-use tress::{Builder, Runtime};
-
-fn runtime(workers: usize) -> Runtime {
-    Builder::new().worker_threads(workers).build().expect("threads can be started")
-}
 
 /// Polls once.
 fn poll<F: Future + Unpin>(future: &mut F) -> Poll<F::Output> {
@@ -39,6 +38,7 @@ fn busy(actor: &Actor<u32>) -> (mpsc::Sender<()>, thread::JoinHandle<()>) {
 
 #[test]
 fn calls_of_many_tasks_are_all_made() {
+    let _watchdog = watchdog();
     const TASKS: u64 = 16;
     const CALLS: u64 = 5_000;
     for workers in [1, 2, 4] {
@@ -71,6 +71,7 @@ fn calls_of_many_tasks_are_all_made() {
 
 #[test]
 fn every_kind_of_call_takes_its_turn() {
+    let _watchdog = watchdog();
     let runtime = runtime(2);
     runtime.block_on(async {
         let actor = Actor::new(0_u64);
@@ -113,6 +114,7 @@ fn every_kind_of_call_takes_its_turn() {
 
 #[test]
 fn others_run_at_the_awaits_of_an_interleaved_call_only() {
+    let _watchdog = watchdog();
     let runtime = runtime(1);
     runtime.block_on(async {
         let actor = Actor::new(Vec::new());
@@ -144,6 +146,7 @@ fn others_run_at_the_awaits_of_an_interleaved_call_only() {
 
 #[test]
 fn a_call_inside_a_call_is_an_error() {
+    let _watchdog = watchdog();
     let runtime = runtime(2);
     let actor = Actor::builder(0_u32).executor(runtime.handle().clone()).build();
     let own = actor.clone();
@@ -169,6 +172,12 @@ fn a_call_inside_a_call_is_an_error() {
             })
             .await;
         assert_eq!(nested, Ok(Err(CallError::Reentrant)));
+        // Not only once there is a future.
+        let nested = actor.call_async(|_: &mut u32| {
+            let nested = poll(&mut actor.call(|_| ()));
+            async move { nested }
+        });
+        assert_eq!(nested.await, Ok(reentrant));
         // A detached task waits until the call is over.
         let own = actor.clone();
         let task = actor.call_async(async move |_| tress::spawn(async move { own.call(|_| 7).await })).await;
@@ -178,7 +187,12 @@ fn a_call_inside_a_call_is_an_error() {
 
 #[test]
 fn a_panic_is_its_callers_and_the_state_stays_as_it_is() {
+    let _watchdog = watchdog();
     let runtime = runtime(2);
+    without_panic_messages(|| panics(&runtime));
+}
+
+fn panics(runtime: &Runtime) {
     let actor = Actor::builder(0_u32).executor(runtime.handle().clone()).build();
     let (release, thread) = busy(&actor);
     let own = actor.clone();
@@ -208,8 +222,11 @@ fn a_panic_is_its_callers_and_the_state_stays_as_it_is() {
 
 #[test]
 fn an_actor_that_poisons_says_so_until_it_is_cleared() {
+    let _watchdog = watchdog();
     let actor = Actor::builder(7).poison(true).build();
-    let unwound = catch_unwind(AssertUnwindSafe(|| actor.try_call(|_| panic!("expected: it poisons"))));
+    let unwound = without_panic_messages(|| {
+        catch_unwind(AssertUnwindSafe(|| actor.try_call(|_| panic!("expected: it poisons"))))
+    });
     assert!(unwound.is_err());
     assert!(actor.is_poisoned());
     assert_eq!(actor.try_call(|_| ()), Err(TryCallError::Poisoned));
@@ -229,6 +246,7 @@ impl Drop for Dropped {
 
 #[test]
 fn a_call_cancelled_before_it_began_is_dropped_at_once_and_never_made() {
+    let _watchdog = watchdog();
     let actor = Actor::new(0_u32);
     let (release, thread) = busy(&actor);
     let dropped = Arc::new(AtomicUsize::new(0));
@@ -253,6 +271,7 @@ fn a_call_cancelled_before_it_began_is_dropped_at_once_and_never_made() {
 
 #[test]
 fn a_waiter_that_is_dropped_passes_its_turn_on() {
+    let _watchdog = watchdog();
     let actor = Actor::new(0_u32);
     let (release, thread) = busy(&actor);
     let mut first = Box::pin(actor.with(|number| *number += 1));
@@ -270,6 +289,7 @@ fn a_waiter_that_is_dropped_passes_its_turn_on() {
 
 #[test]
 fn a_full_actor_refuses_and_gives_the_closure_back() {
+    let _watchdog = watchdog();
     let actor = Actor::builder(0_u32).capacity(1).build();
     let (release, thread) = busy(&actor);
     let mut queued = actor.call(|number| *number += 1);
@@ -287,6 +307,7 @@ fn a_full_actor_refuses_and_gives_the_closure_back() {
 
 #[test]
 fn posts_run_behind_what_is_queued_and_not_before_post_returns() {
+    let _watchdog = watchdog();
     let manual = Manual::new();
     let actor = Actor::builder(Vec::new()).executor(manual.executor()).build();
     actor.post(|words: &mut Vec<&str>| words.push("first")).expect("there is room");
@@ -300,6 +321,7 @@ fn posts_run_behind_what_is_queued_and_not_before_post_returns() {
 
 #[test]
 fn an_executor_that_drops_what_is_queued_refuses_its_callers() {
+    let _watchdog = watchdog();
     let manual = Manual::new();
     let actor = Actor::builder(0_u32).executor(manual.executor()).build();
     let dropped = Arc::new(AtomicUsize::new(0));
@@ -318,6 +340,7 @@ fn an_executor_that_drops_what_is_queued_refuses_its_callers() {
 
 #[test]
 fn the_last_handle_drops_what_was_posted() {
+    let _watchdog = watchdog();
     let manual = Manual::new();
     let actor = Actor::builder(0_u32).executor(manual.executor()).build();
     let dropped = Arc::new(AtomicUsize::new(0));
@@ -334,7 +357,23 @@ fn the_last_handle_drops_what_was_posted() {
 }
 
 #[test]
+fn the_last_handle_drops_what_waits_for_a_holder_who_was_forgotten() {
+    let _watchdog = watchdog();
+    let actor = Actor::new(0_u32);
+    let mut forgotten = Box::pin(actor.call_async(async |_| std::future::pending::<()>().await));
+    assert!(poll(&mut forgotten).is_pending());
+    std::mem::forget(forgotten);
+    let dropped = Arc::new(AtomicUsize::new(0));
+    let guard = Dropped(Arc::clone(&dropped));
+    actor.post(move |_| drop(guard)).expect("there is room");
+    assert_eq!(dropped.load(Ordering::SeqCst), 0);
+    drop(actor);
+    assert_eq!(dropped.load(Ordering::SeqCst), 1);
+}
+
+#[test]
 fn calls_after_the_end_of_the_runtime_are_made_by_their_callers() {
+    let _watchdog = watchdog();
     let runtime = runtime(1);
     let actor = runtime.block_on(async { Actor::new(1) });
     drop(runtime);
@@ -346,6 +385,7 @@ fn calls_after_the_end_of_the_runtime_are_made_by_their_callers() {
 
 #[test]
 fn cancelled_at_any_moment_it_is_made_once_or_not_at_all() {
+    let _watchdog = watchdog();
     for _ in 0..2_000 {
         let actor = Actor::new(0_u32);
         let (ran, dropped) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
@@ -374,6 +414,7 @@ fn cancelled_at_any_moment_it_is_made_once_or_not_at_all() {
 
 #[test]
 fn calls_honour_the_stop_token_and_give_what_has_been_done() {
+    let _watchdog = watchdog();
     let runtime = runtime(1);
     runtime.block_on(async {
         let actor = Actor::new(0_u32);
@@ -394,6 +435,7 @@ fn calls_honour_the_stop_token_and_give_what_has_been_done() {
 
 #[test]
 fn foreign_executors_call_too() {
+    let _watchdog = watchdog();
     let actor = Actor::new(0_u64);
     thread::scope(|scope| {
         for _ in 0..3 {
@@ -424,6 +466,7 @@ impl std::task::Wake for Unpark {
 
 #[test]
 fn access_is_lent_in_polls_of_its_future_only() {
+    let _watchdog = watchdog();
     let runtime = runtime(1);
     runtime.block_on(async {
         let actor = Actor::new(1_u32);

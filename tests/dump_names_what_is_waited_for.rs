@@ -13,7 +13,7 @@ use std::net::Shutdown;
 use std::path::Path;
 use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex, mpsc};
-use std::task::Poll;
+use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use hyper::rt::{self, ReadBuf};
@@ -28,6 +28,7 @@ use tress::net::{Interest, TcpListener, TcpStream};
 use tress::runtime::leaf::Wait;
 use tress::runtime::reactor::{Direction, Registration, mio};
 use tress::stop::{self, Outcome, StopSource};
+use tress::strand::Actor;
 use tress::stream::{self, StreamExt};
 use tress::task::{self, lazy, spawn_blocking};
 use tress::time::{interval, interval_at, sleep, sleep_until, timeout, timeout_at};
@@ -137,6 +138,32 @@ fn of_others() {
     let source = StopSource::new();
     let token = source.token();
     assert_named_and_shielded(&runtime, "stop request", async move { token.stop_requested().await });
+}
+
+#[test]
+fn of_actors() {
+    let _watchdog = watchdog();
+    let runtime = runtime(2);
+    let actor = Actor::new(());
+    let mut holder = Box::pin(actor.call_async(async |()| pending::<()>().await));
+    assert!(holder.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+    let again = || actor.clone();
+    assert_named(&runtime, "strand call", || {
+        let actor = again();
+        async move { actor.call(|()| ()).await.unwrap() }
+    });
+    assert_named(&runtime, "strand call", || {
+        let actor = again();
+        async move { actor.with(|()| ()).await.unwrap() }
+    });
+    assert_named(&runtime, "strand call", || {
+        let actor = again();
+        async move { actor.call_async(async |()| ()).await.unwrap() }
+    });
+    assert_named(&runtime, "strand call", || {
+        let actor = again();
+        async move { actor.call_interleaved(async |access| access.with(|()| ())).await.unwrap() }
+    });
 }
 
 #[test]

@@ -470,6 +470,45 @@ fn block_on_gives_the_panic() {
     });
 }
 
+/// One that has no room in an `AnyExecutor`, and may be dear to clone.
+#[test]
+fn a_large_one_is_not_cloned_for_each_wake() {
+    let _watchdog = watchdog();
+    struct Large(Handle, Arc<AtomicUsize>, [usize; 8]);
+    impl Clone for Large {
+        fn clone(&self) -> Self {
+            self.1.fetch_add(1, Ordering::Relaxed);
+            Self(self.0.clone(), self.1.clone(), self.2)
+        }
+    }
+    impl PartialEq for Large {
+        fn eq(&self, other: &Self) -> bool {
+            Arc::ptr_eq(&self.1, &other.1)
+        }
+    }
+    impl Eq for Large {}
+    impl Executor for Large {
+        fn post(&self, runnable: Runnable) {
+            self.0.post(runnable);
+        }
+        fn is_current(&self) -> bool {
+            self.0.is_current()
+        }
+    }
+    let runtime = runtime(1);
+    let clones = Arc::new(AtomicUsize::new(0));
+    let large = Large(runtime.handle().clone(), clones.clone(), [0; 8]);
+    let before = Arc::clone(&clones);
+    let task = launch(large).spawn(async move {
+        let before = before.load(Ordering::Relaxed);
+        for _ in 0..100 {
+            yield_now().await;
+        }
+        before
+    });
+    assert_eq!(runtime.block_on(task).unwrap(), clones.load(Ordering::Relaxed));
+}
+
 #[test]
 fn dumps_list_them_and_do_not_poll_them() {
     let _watchdog = watchdog();

@@ -1,18 +1,19 @@
 //! What runs on a strand never overlaps, and in the order in which each producer has posted it.
 
+mod support;
+
 use std::collections::HashMap;
+use std::future::Future;
+use std::pin::pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, mpsc};
+use std::task::{Context, Poll, Wake, Waker};
 use std::thread;
 use std::time::Duration;
 
+use support::{runtime, watchdog, without_panic_messages};
 use tress::executor::{Executor, Inline, Manual, launch, run_on};
 use tress::strand::{BorrowError, Strand, StrandCell};
-use tress::{Builder, Runtime};
-
-fn runtime(workers: usize) -> Runtime {
-    Builder::new().worker_threads(workers).build().expect("threads can be started")
-}
 
 /// Runs on the strand after all that has been posted before.
 fn wait_for(strand: &Strand) {
@@ -23,6 +24,7 @@ fn wait_for(strand: &Strand) {
 
 #[test]
 fn posts_of_each_producer_run_in_order_and_alone() {
+    let _watchdog = watchdog();
     const PRODUCERS: usize = 4;
     const POSTS: usize = 5_000;
     let runtime = runtime(2);
@@ -50,6 +52,7 @@ fn posts_of_each_producer_run_in_order_and_alone() {
 
 #[test]
 fn what_is_posted_from_inside_runs_after_what_waits() {
+    let _watchdog = watchdog();
     let manual = Manual::new();
     let strand = Strand::builder(manual.executor()).time(Duration::from_secs(60)).build();
     let (tx, rx) = mpsc::channel();
@@ -72,6 +75,7 @@ fn what_is_posted_from_inside_runs_after_what_waits() {
 
 #[test]
 fn dispatch_is_inline_only_on_an_idle_strand_of_the_current_executor() {
+    let _watchdog = watchdog();
     let runtime = runtime(1);
     let strand = Strand::new(runtime.handle().clone());
     let ran_on = |strand: &Strand| {
@@ -94,6 +98,7 @@ fn dispatch_is_inline_only_on_an_idle_strand_of_the_current_executor() {
 
 #[test]
 fn tasks_on_a_strand_stay_there() {
+    let _watchdog = watchdog();
     let runtime = runtime(2);
     let strand = Strand::new(runtime.handle().clone());
     let (inside, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
@@ -122,6 +127,7 @@ fn tasks_on_a_strand_stay_there() {
 
 #[test]
 fn run_on_goes_to_the_strand_and_comes_back() {
+    let _watchdog = watchdog();
     let runtime = runtime(2);
     let strand = Strand::new(runtime.handle().clone());
     let own = strand.clone();
@@ -135,6 +141,7 @@ fn run_on_goes_to_the_strand_and_comes_back() {
 
 #[test]
 fn run_on_leaves_the_strand_for_the_executor_below() {
+    let _watchdog = watchdog();
     let runtime = runtime(2);
     let strand = Strand::new(runtime.handle().clone());
     let (own, pool) = (strand.clone(), runtime.handle().clone());
@@ -146,19 +153,53 @@ fn run_on_leaves_the_strand_for_the_executor_below() {
     assert!(runtime.block_on(task).expect("it ends"));
 }
 
+/// Polls a future to its end on this thread, as another library would.
+fn drive<F: Future>(future: F) -> F::Output {
+    struct Unpark(thread::Thread);
+
+    impl Wake for Unpark {
+        fn wake(self: Arc<Self>) {
+            self.0.unpark();
+        }
+    }
+
+    let mut future = pin!(future);
+    let waker = Waker::from(Arc::new(Unpark(thread::current())));
+    loop {
+        match future.as_mut().poll(&mut Context::from_waker(&waker)) {
+            Poll::Ready(output) => return output,
+            Poll::Pending => thread::park(),
+        }
+    }
+}
+
 #[test]
-fn a_panic_fails_its_own_item_only() {
+fn run_on_does_not_wait_for_the_worker_that_it_blocks() {
+    let _watchdog = watchdog();
     let runtime = runtime(1);
     let strand = Strand::new(runtime.handle().clone());
-    strand.post(|| panic!("expected: of an item"));
-    let task = strand.spawn(async { panic!("expected: of a task") });
-    wait_for(&strand);
-    assert!(runtime.block_on(task).expect_err("it panics").is_panic());
-    wait_for(&strand);
+    let (pool, (tx, rx)) = (runtime.handle().clone(), mpsc::channel());
+    strand.post(move || tx.send(drive(run_on(pool, async { 7 }))).expect("somebody waits"));
+    assert_eq!(rx.recv_timeout(Duration::from_secs(20)), Ok(7));
+}
+
+#[test]
+fn a_panic_fails_its_own_item_only() {
+    let _watchdog = watchdog();
+    let runtime = runtime(1);
+    let strand = Strand::new(runtime.handle().clone());
+    without_panic_messages(|| {
+        strand.post(|| panic!("expected: of an item"));
+        let task = strand.spawn(async { panic!("expected: of a task") });
+        wait_for(&strand);
+        assert!(runtime.block_on(task).expect_err("it panics").is_panic());
+        wait_for(&strand);
+    });
 }
 
 #[test]
 fn a_strand_on_a_strand_is_on_both() {
+    let _watchdog = watchdog();
     let runtime = runtime(2);
     let outer = Strand::new(runtime.handle().clone());
     let inner = Strand::new(outer.clone());
@@ -173,6 +214,7 @@ fn a_strand_on_a_strand_is_on_both() {
 
 #[test]
 fn an_item_that_is_run_inside_by_others_is_not_on_the_strand() {
+    let _watchdog = watchdog();
     let strand = Strand::new(Inline);
     let own = strand.clone();
     let (tx, rx) = mpsc::channel();
@@ -191,6 +233,7 @@ fn an_item_that_is_run_inside_by_others_is_not_on_the_strand() {
 
 #[test]
 fn the_last_handle_drops_what_is_queued() {
+    let _watchdog = watchdog();
     let manual = Manual::new();
     let strand = Strand::new(manual.executor());
     let token = Arc::new(());
@@ -206,6 +249,7 @@ fn the_last_handle_drops_what_is_queued() {
 
 #[test]
 fn an_executor_that_drops_the_drain_drops_what_is_queued_once() {
+    let _watchdog = watchdog();
     let manual = Manual::new();
     let strand = Strand::new(manual.executor());
     let token = Arc::new(());
@@ -223,6 +267,7 @@ fn an_executor_that_drops_the_drain_drops_what_is_queued_once() {
 
 #[test]
 fn a_strand_may_be_dropped_inside_itself() {
+    let _watchdog = watchdog();
     let runtime = runtime(1);
     let strand = Strand::new(runtime.handle().clone());
     let (tx, rx) = mpsc::channel();
@@ -233,11 +278,12 @@ fn a_strand_may_be_dropped_inside_itself() {
     });
     drop(strand);
     // Whether it was run or dropped depends on who came first; neither hangs.
-    let _ = rx.recv_timeout(Duration::from_secs(20));
+    assert_ne!(rx.recv_timeout(Duration::from_secs(20)), Err(mpsc::RecvTimeoutError::Timeout));
 }
 
 #[test]
 fn strands_that_stand_on_each_other_drop_what_they_are_given() {
+    let _watchdog = watchdog();
     use std::sync::OnceLock;
 
     use tress::executor::{AnyExecutor, Runnable};
@@ -276,6 +322,7 @@ fn strands_that_stand_on_each_other_drop_what_they_are_given() {
 
 #[test]
 fn a_cell_is_lent_on_its_strand_only_and_once() {
+    let _watchdog = watchdog();
     let runtime = runtime(2);
     let strand = Strand::new(runtime.handle().clone());
     let cell = Arc::new(StrandCell::new(&strand, 1));
@@ -297,6 +344,7 @@ fn a_cell_is_lent_on_its_strand_only_and_once() {
 
 #[test]
 fn a_cell_outlives_its_strand_and_is_lent_on_no_other() {
+    let _watchdog = watchdog();
     let runtime = runtime(2);
     let strand = Strand::new(runtime.handle().clone());
     let cell = Arc::new(StrandCell::new(&strand, 1));
@@ -311,6 +359,7 @@ fn a_cell_outlives_its_strand_and_is_lent_on_no_other() {
 
 #[test]
 fn a_neighbour_waits_for_a_turn_and_not_for_the_backlog() {
+    let _watchdog = watchdog();
     let runtime = runtime(1);
     let strand = Strand::new(runtime.handle().clone());
     let done = Arc::new(AtomicUsize::new(0));

@@ -9,6 +9,14 @@ use crate::{context, coop, frame};
 pub use crate::containment::{contain_panic, discard_payload};
 pub use crate::executor::{Header, ItemTime, Limits, RunnableVtable, Transfer, Turn};
 
+pub mod primitive {
+    //! What std or loom provides, for protocols that can be modelled.
+    pub use crate::primitive::cell::UnsafeCell;
+    pub use crate::primitive::hint::spin_loop;
+    pub use crate::primitive::sync::atomic;
+    pub use crate::primitive::thread::thread_local;
+}
+
 pub mod run {
     //! Which stretch of a thread's work code belongs to.
     pub use crate::run::{FIRST, InSerial, current, enter_serial, innermost_serial, is_current};

@@ -46,11 +46,9 @@ impl<E: Executor> Builder<E> {
 
     /// After how long the strand begins no further item before it goes to the back of its executor's queue.
     ///
-    /// It looks at the clock about as often as an eighth of this, by how long its items have been so far.
+    /// It looks at the clock about as often as a tenth of this, by how long its items have been so far.
     pub fn time(mut self, time: Duration) -> Self {
-        let nanos = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
-        self.limits.nanos = nanos;
-        self.limits.look_nanos = u32::try_from(nanos / 8).unwrap_or(u32::MAX);
+        self.limits.nanos = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
         self
     }
 
@@ -67,5 +65,4 @@ impl<E: fmt::Debug> fmt::Debug for Builder<E> {
 }
 
 /// The usual limits: many short items at little cost each, and a neighbour that waits for no longer than 50 µs.
-pub(crate) const LIMITS: Limits =
-    Limits { items: 256, nanos: 50_000, look_nanos: 6_000, most_between_looks: 32 };
+pub(crate) const LIMITS: Limits = Limits { items: 256, nanos: 50_000, most_between_looks: 32 };

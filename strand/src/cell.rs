@@ -9,8 +9,8 @@ use std::ops::{Deref, DerefMut};
 use tress_runtime::executor::Executor;
 
 use crate::Strand;
+use crate::primitive::UnsafeCell;
 use crate::primitive::atomic::{AtomicBool, Ordering};
-use crate::primitive::cell::UnsafeCell;
 use crate::serial::SerialRef;
 
 /// State that belongs to a strand: only code that runs there can touch it, and without a lock.

@@ -76,12 +76,20 @@ unsafe impl Host for Core {}
 
 impl<E: Executor> Strand<E> {
     /// A strand over an executor.
+    ///
+    /// # Examples
+    ///
+    /// See [`Strand`].
     #[must_use]
     pub fn new(executor: E) -> Self {
         Self::with_limits(executor, LIMITS)
     }
 
     /// A strand with other limits than the usual ones.
+    ///
+    /// # Examples
+    ///
+    /// See [`Builder`].
     pub fn builder(executor: E) -> Builder<E> {
         Builder::new(executor)
     }
@@ -92,6 +100,15 @@ impl<E: Executor> Strand<E> {
     }
 
     /// The executor below.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use tress::executor::Inline;
+    /// use tress::strand::Strand;
+    ///
+    /// assert_eq!(Strand::new(Inline).inner(), &Inline);
+    /// ```
     #[must_use]
     pub fn inner(&self) -> &E {
         let any = self.any();
@@ -110,22 +127,80 @@ impl<E: Executor> Strand<E> {
         self.core.downgrade()
     }
 
-    /// Calls the closure on the strand, after all that is queued there.
+    /// Calls the closure on the strand, after all that is queued there, and not before this returns (except on
+    /// [`Inline`](tress_runtime::executor::Inline)). A panic of it ends there.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::sync::mpsc;
+    /// use tress::executor::Manual;
+    /// use tress::strand::Strand;
+    ///
+    /// let manual = Manual::new();
+    /// let strand = Strand::new(manual.executor());
+    /// let (tx, rx) = mpsc::channel();
+    /// strand.post(move || tx.send(7).unwrap());
+    /// assert!(rx.try_recv().is_err());
+    /// manual.run_one();
+    /// assert_eq!(rx.try_recv(), Ok(7));
+    /// ```
     pub fn post(&self, f: impl FnOnce() + Send + 'static) {
         Executor::post(self, Job::runnable(f));
     }
 
-    /// Calls the closure on the strand: at once, if that can be, otherwise as [`post`](Self::post).
+    /// Calls the closure on the strand: at once, if the calling code runs there, or if the strand is idle and the calling code runs on the executor below;
+    /// otherwise as [`post`](Self::post).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::sync::mpsc;
+    /// use tress::executor::Inline;
+    /// use tress::strand::Strand;
+    ///
+    /// let (tx, rx) = mpsc::channel();
+    /// // Whoever calls runs on `Inline`.
+    /// Strand::new(Inline).dispatch(move || tx.send(7).unwrap());
+    /// assert_eq!(rx.try_recv(), Ok(7));
+    /// ```
     pub fn dispatch(&self, f: impl FnOnce() + Send + 'static) {
         Executor::dispatch(self, Job::runnable(f));
     }
 
     /// As [`post`](Self::post), and the strand, if it is idle, goes to the back of its executor's queue.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use tress::executor::Manual;
+    /// use tress::strand::Strand;
+    ///
+    /// let manual = Manual::new();
+    /// let strand = Strand::new(manual.executor());
+    /// strand.defer(|| println!("some time"));
+    /// assert_eq!(manual.run_until_idle(10), 1);
+    /// ```
     pub fn defer(&self, f: impl FnOnce() + Send + 'static) {
         Executor::defer(self, Job::runnable(f));
     }
 
-    /// Spawns a task that lives on the strand: each poll of it is an item.
+    /// Spawns a task that lives on the strand: each poll of it is an item, and it is dropped there.
+    ///
+    /// As [`launch`](tress_runtime::executor::launch()), which can give it a name and a stop token.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use tress::strand::Strand;
+    ///
+    /// let runtime = tress::Runtime::new()?;
+    /// let strand = Strand::new(runtime.handle().clone());
+    /// let own = strand.clone();
+    /// let task = strand.spawn(async move { own.is_current() });
+    /// assert!(runtime.block_on(task).unwrap());
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
     #[cfg(not(tress_loom))]
     #[track_caller]
     pub fn spawn<F>(&self, future: F) -> JoinHandle<F::Output>
@@ -136,7 +211,11 @@ impl<E: Executor> Strand<E> {
         launch(self.clone()).spawn(future)
     }
 
-    /// Whether the calling code runs on the strand.
+    /// Whether the calling code runs on the strand; also if that is below another one, on which it runs, too.
+    ///
+    /// # Examples
+    ///
+    /// See [`spawn`](Self::spawn).
     #[must_use]
     #[inline]
     pub fn is_current(&self) -> bool {

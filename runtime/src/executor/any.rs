@@ -113,7 +113,7 @@ impl<E: Executor> Of<E> {
         defer: |executor, runnable| unsafe { Self::of(executor) }.defer(runnable),
         // SAFETY: the address is that of an `E`, which is there until the runnable is handed over.
         hand_over: |executor, runnable, is_yield| unsafe {
-            E::hand_over(executor.cast(), runnable, is_yield)
+            E::hand_over(executor.cast(), runnable, is_yield);
         },
         // SAFETY: the address is that of an `E`, which is alive.
         is_current: |executor| unsafe { Self::of(executor) }.is_current(),
@@ -262,6 +262,11 @@ impl Executor for AnyExecutor {
         // SAFETY: nobody has the runnable yet.
         let executor = unsafe { &*this };
         let (target, vtable) = (executor.target(), executor.vtable);
+        if !vtable.is_small {
+            // To count a reference is less than to clone it.
+            let executor = executor.clone();
+            return if is_yield { executor.defer(runnable) } else { executor.post(runnable) };
+        }
         // SAFETY: the target is of the type that the table is for, and there as long as `this` is.
         unsafe { (vtable.hand_over)(target, runnable, is_yield) }
     }

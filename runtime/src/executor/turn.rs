@@ -15,8 +15,6 @@ pub struct Limits {
     pub items: u32,
     /// No further item is begun after this time.
     pub nanos: u64,
-    /// The clock is looked at about this often.
-    pub look_nanos: u32,
     /// So many short items are run without a look at the clock, at most.
     pub most_between_looks: u32,
 }
@@ -72,8 +70,10 @@ impl Turn {
         self.items = self.items.saturating_sub(1);
         self.since_look += 1;
         let limits = self.limits;
-        let look_after = (limits.look_nanos / item_time.nanos().max(1)).clamp(1, limits.most_between_looks);
-        if self.items > 0 && self.since_look < look_after {
+        let look_nanos = limits.nanos / LOOKS;
+        let look_after =
+            (look_nanos / u64::from(item_time.nanos().max(1))).clamp(1, u64::from(limits.most_between_looks));
+        if self.items > 0 && u64::from(self.since_look) < look_after {
             return false;
         }
         self.look(item_time)
@@ -81,7 +81,7 @@ impl Turn {
 
     fn look(&mut self, item_time: &ItemTime) -> bool {
         let now = Look::take().moment;
-        coarse::note(now);
+        coarse::renew(now);
         item_time.sample(now.nanos_since(self.looked) / u64::from(self.since_look));
         (self.looked, self.since_look) = (now, 0);
         self.items == 0 || now.nanos_since(self.began) >= self.limits.nanos
@@ -89,6 +89,9 @@ impl Turn {
 }
 
 const LONG_NS: u32 = 50_000;
+
+/// The clock is looked at about so many times in a turn.
+const LOOKS: u64 = 10;
 
 /// One sample counts for so much at most.
 const MAX_SAMPLE_NS: u64 = 1_000_000;

@@ -101,6 +101,16 @@ pub(crate) fn note(now: Moment) {
     let _ = NOTED.try_with(|noted| noted.set(now));
 }
 
+/// The thread has looked at the clock, and runs tasks perhaps: if it does, it has noted a time before.
+#[inline]
+pub(crate) fn renew(now: Moment) {
+    let _ = NOTED.try_with(|noted| {
+        if noted.get() != Moment::UNKNOWN {
+            noted.set(now);
+        }
+    });
+}
+
 /// The thread will not look at the clock for a while.
 pub(crate) fn forget() {
     let _ = NOTED.try_with(|noted| noted.set(Moment::UNKNOWN));

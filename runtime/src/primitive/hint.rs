@@ -1,6 +1,6 @@
 //! Spin hints; under loom a hint is a yield, so that models end.
 
 #[cfg(tress_loom)]
-pub(crate) use loom::hint::spin_loop;
+pub use loom::hint::spin_loop;
 #[cfg(not(tress_loom))]
-pub(crate) use std::hint::spin_loop;
+pub use std::hint::spin_loop;

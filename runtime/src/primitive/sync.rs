@@ -20,12 +20,12 @@ pub(crate) type PlainAtomicU64 = std::sync::atomic::AtomicU64;
 #[expect(clippy::disallowed_types, reason = "this is the alias that the lint points to")]
 pub(crate) type PlainAtomicUsize = std::sync::atomic::AtomicUsize;
 
-pub(crate) mod atomic {
+pub mod atomic {
     //! Atomic integers and fences.
     #[cfg(not(tress_loom))]
-    pub(crate) use super::plain::atomic::*;
+    pub use super::plain::atomic::*;
     #[cfg(tress_loom)]
-    pub(crate) use loom::sync::atomic::{
+    pub use loom::sync::atomic::{
         AtomicBool, AtomicPtr, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence,
     };
 }
@@ -37,13 +37,20 @@ mod plain {
     pub(crate) type Arc<T> = std::sync::Arc<T>;
 
     pub(crate) mod atomic {
-        pub(crate) use std::sync::atomic::{Ordering, fence};
-        pub(crate) type AtomicBool = std::sync::atomic::AtomicBool;
-        pub(crate) type AtomicPtr<T> = std::sync::atomic::AtomicPtr<T>;
-        pub(crate) type AtomicU8 = std::sync::atomic::AtomicU8;
-        pub(crate) type AtomicU32 = std::sync::atomic::AtomicU32;
-        pub(crate) type AtomicU64 = std::sync::atomic::AtomicU64;
-        pub(crate) type AtomicUsize = std::sync::atomic::AtomicUsize;
+        //! Std's.
+        pub use std::sync::atomic::{Ordering, fence};
+        /// Std's, by the name that loom's has.
+        pub type AtomicBool = std::sync::atomic::AtomicBool;
+        /// Std's, by the name that loom's has.
+        pub type AtomicPtr<T> = std::sync::atomic::AtomicPtr<T>;
+        /// Std's, by the name that loom's has.
+        pub type AtomicU8 = std::sync::atomic::AtomicU8;
+        /// Std's, by the name that loom's has.
+        pub type AtomicU32 = std::sync::atomic::AtomicU32;
+        /// Std's, by the name that loom's has.
+        pub type AtomicU64 = std::sync::atomic::AtomicU64;
+        /// Std's, by the name that loom's has.
+        pub type AtomicUsize = std::sync::atomic::AtomicUsize;
     }
 }
 

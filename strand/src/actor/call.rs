@@ -18,7 +18,7 @@ use tress_runtime::seam::{self, Header, RunnableVtable, Transfer, contain_panic}
 use super::CallError;
 use super::core::Core;
 use super::reentrance;
-use crate::primitive::cell::UnsafeCell;
+use crate::primitive::UnsafeCell;
 use crate::serial::Pushed;
 use crate::serial::node::{Cancelled, Claimed, Finished, GivenUp, Node, Progress};
 
@@ -240,10 +240,10 @@ where
         let Payload::Closure(f) = (unsafe { Self::payload(call) }) else {
             unreachable!("an item that nobody has claimed has its closure")
         };
-        let (output, is_refused) = match core.is_poisoned() {
+        let output = match core.is_poisoned() {
             true => {
                 contain_panic(|| drop(f));
-                (Payload::Taken, false)
+                Payload::Taken
             }
             false => {
                 // SAFETY: whoever runs what is queued is the holder.
@@ -251,13 +251,13 @@ where
                 if output.is_err() {
                     core.poison();
                 }
-                (Payload::Output(output), false)
+                Payload::Output(output)
             }
         };
         // SAFETY: claimed.
         this.payload.with_mut(|payload| unsafe { payload.write(output) });
         // SAFETY: claimed, and finished once; not touched again, unless it is the holder's to free.
-        unsafe { Self::finish(call, is_refused) };
+        unsafe { Self::finish(call, false) };
         None
     }
 

@@ -8,8 +8,8 @@ use tress_runtime::executor::AnyExecutor;
 
 use super::CallError;
 use crate::builder::LIMITS;
+use crate::primitive::UnsafeCell;
 use crate::primitive::atomic::{AtomicBool, AtomicUsize, Ordering};
-use crate::primitive::cell::UnsafeCell;
 use crate::serial::{Handle, Host, Serial};
 
 /// The state, and who has it.

@@ -154,7 +154,8 @@ where
     let result = {
         // SAFETY: the state is the holder's, and that is this until `held` is dropped, which is after the future that borrows it.
         let state = unsafe { &mut *core.state_ptr() };
-        let mut future = pin!(reentrance::inside(core, f(state)));
+        // The closure itself is called in the first poll, too.
+        let mut future = pin!(reentrance::inside(core, async { f(state).await }));
         poll_fn(|cx| held.poll(|| future.as_mut().poll(cx))).await
     };
     held.is_whole = true;
@@ -250,7 +251,9 @@ where
 
     let (what, location) = (wait.what(), wait.location());
     let run = AtomicU64::new(0);
-    let mut future = pin!(f(Access { core, run: &run }));
+    let access = Access { core, run: &run };
+    // The closure itself is called in the first poll, too.
+    let mut future = pin!(async { f(access).await });
     let mut entering = Some(Enter::new(core, wait));
     poll_fn(|cx| {
         // From the second poll on, it is for the future to say what a stop leads to.

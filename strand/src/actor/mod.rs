@@ -20,7 +20,6 @@ pub use self::call::Call;
 use self::core::Core;
 pub use self::error::{CallError, PostError, TryCallError};
 pub use self::hold::{Access, AccessError, With};
-use self::post::Post;
 use crate::serial::{Handle, Place, Pushed, Serial};
 
 /// State that is called from anywhere, by one caller at a time: as a mutex that nobody waits for with his thread, or a task with a channel, and cheaper
@@ -293,7 +292,7 @@ impl<T: Send + 'static> Actor<T> {
         if !core.start_waiting() {
             return Err(PostError::Full(f));
         }
-        let runnable = Post::runnable(core, f);
+        let runnable = post::runnable(core, f);
         if core.serial.executor().is_some() {
             // SAFETY: the handle keeps it.
             unsafe { Serial::post(self.core.as_ptr(), runnable, Place::Next) };

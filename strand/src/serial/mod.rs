@@ -24,8 +24,8 @@ pub(crate) use self::waiter::Acquire;
 use self::waiter::Given;
 pub(crate) use self::word::Pushed;
 use self::word::{Released, Word};
+use crate::primitive::UnsafeCell;
 use crate::primitive::atomic::{AtomicPtr, AtomicU64, AtomicUsize, Ordering};
-use crate::primitive::cell::UnsafeCell;
 use crate::primitive::{spin_loop, thread_local};
 
 /// What runs one item after the other, on whichever thread: what strands and actors have in common.
@@ -35,6 +35,8 @@ use crate::primitive::{spin_loop, thread_local};
 pub(crate) struct Serial {
     /// The head of the *drain*, which is a runnable of the executor below while it is queued there. Its `state` counts references.
     header: Header,
+    /// The address of the whole, as it was allocated: what is only known by a reference to this part must not free it. Written before it is shared.
+    whole: NonNull<Self>,
     word: Word,
     /// Who is at work. Values: [`NOBODY`]; [`ASLEEP`]; or the number of the holder's [run](run). Written by the holder, `Relaxed`: it publishes nothing, and
     /// whoever compares it with his own run has written it himself, or reads something else.
@@ -102,6 +104,7 @@ impl Serial {
         };
         Self {
             header,
+            whole: NonNull::dangling(),
             word: Word::new(),
             holder: AtomicU64::new(NOBODY),
             local: UnsafeCell::new(List::new()),
@@ -265,7 +268,7 @@ impl Serial {
         // SAFETY: the caller's promises.
         if !unsafe { self.try_release() } {
             // SAFETY: as above.
-            unsafe { Self::schedule(NonNull::from(self), place) };
+            unsafe { Self::schedule(self.whole, place) };
         }
     }
 
@@ -286,13 +289,16 @@ impl Serial {
                 }
                 continue;
             };
-            if waiter::is_waiter(&item) {
+            if self.handles.load(Ordering::Relaxed) == 0 {
+                drop(item);
+            } else if waiter::is_waiter(&item) {
                 match waiter::give(self, item) {
                     Given::Away => return,
                     Given::Kept => continue,
                 }
+            } else {
+                seam::run_next(item);
             }
-            self.run_item(item);
             if turn.is_over(&self.item_time) && self.executor.is_some() {
                 // SAFETY: as above.
                 return unsafe { self.pass_on(Place::Behind) };
@@ -360,14 +366,6 @@ impl Serial {
             }
         }
         false
-    }
-
-    #[inline]
-    fn run_item(&self, item: Runnable) {
-        if self.handles.load(Ordering::Relaxed) == 0 {
-            return drop(item);
-        }
-        seam::run_next(item);
     }
 
     /// Hands the drain to the executor.
@@ -455,7 +453,10 @@ pub(crate) enum Place {
 impl Handle {
     /// Moves it to where it stays.
     pub(crate) fn new<H: Host>(host: H) -> Self {
-        Self(NonNull::from(Box::leak(Box::new(host))).cast())
+        let whole: NonNull<Serial> = NonNull::from(Box::leak(Box::new(host))).cast();
+        // SAFETY: it is the first part of what has just been boxed, and nobody else knows it.
+        unsafe { (*whole.as_ptr()).whole = whole };
+        Self(whole)
     }
 
     /// Its address, with which the whole can be reached.
@@ -527,13 +528,6 @@ impl Deref for SerialRef {
     }
 }
 
-impl Clone for SerialRef {
-    fn clone(&self) -> Self {
-        self.retain();
-        Self(self.0)
-    }
-}
-
 impl Drop for SerialRef {
     fn drop(&mut self) {
         // Release: what was done with it comes before its end, of which the acquiring load is the other side.
@@ -544,8 +538,13 @@ impl Drop for SerialRef {
         self.header.state.load(Ordering::Acquire);
         // SAFETY: it is made with a whole `SerialVtable`, of which the runnable's is the first field.
         let vtable = unsafe { self.header.vtable.cast::<SerialVtable>().as_ref() };
+        // Something is queued only if a future that holds it was forgotten; no handle is left to run it for.
+        // SAFETY: nobody else has a reference.
+        while let Some(item) = unsafe { self.next() } {
+            drop(item);
+        }
         // SAFETY: the last reference has been given up.
-        unsafe { (vtable.free)(self.0) };
+        unsafe { (vtable.free)(self.whole) };
     }
 }
 

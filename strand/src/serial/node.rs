@@ -6,8 +6,8 @@ use std::task::{Context, Waker};
 
 use tress_runtime::seam::{Header, RunnableVtable, contain_panic};
 
+use crate::primitive::UnsafeCell;
 use crate::primitive::atomic::{AtomicPtr, AtomicUsize, Ordering};
-use crate::primitive::cell::UnsafeCell;
 use crate::primitive::spin_loop;
 
 /// The beginning of what is queued and waited for. It has two owners: the *waiter*, a future, and the *holder*, to whom it comes with the queue.

@@ -318,5 +318,5 @@ pub(super) fn first_lane(pick: u64, lanes: usize) -> usize {
 
 /// How long a pump runs before it lets others have the thread.
 const fn limits(items: u32) -> Limits {
-    Limits { items, nanos: 500_000, look_nanos: 50_000, most_between_looks: 8 }
+    Limits { items, nanos: 500_000, most_between_looks: 8 }
 }

@@ -267,11 +267,12 @@ where
     F: Future + Send,
     F::Output: Send,
 {
-    let is_here = trip.executor.is_innermost();
     if !moving::is_in_task() {
+        // Also if that is below a strand that the code is on: it cannot leave that, and the thread may be the only one.
+        let is_here = trip.executor.is_current();
         return if is_here { poll_here(trip, inner) } else { poll_there(trip, inner) };
     }
-    if is_here {
+    if trip.executor.is_innermost() {
         trip.arrive();
         trip.has_passed = false;
         let poll = poll_here(trip, inner);
