@@ -158,7 +158,7 @@ fn items_run_once_alone_and_in_order() {
 
 #[test]
 fn the_last_item_meets_a_post() {
-    explore(3, || {
+    explore(4, || {
         let yard = Yard::new();
         let strand = Strand::new(yard.clone());
         let log = Log::new();
@@ -175,7 +175,7 @@ fn the_last_item_meets_a_post() {
 
 #[test]
 fn the_last_handle_meets_a_drain() {
-    explore(3, || {
+    explore(4, || {
         let yard = Yard::new();
         let strand = Strand::new(yard.clone());
         let token = Shared::new(());
@@ -193,7 +193,7 @@ fn the_last_handle_meets_a_drain() {
 
 #[test]
 fn a_post_meets_the_end_of_the_executor() {
-    explore(3, || {
+    explore(4, || {
         let yard = Yard::new();
         let strand = Strand::new(yard.clone());
         let token = Shared::new(());
@@ -242,7 +242,7 @@ fn poll<F: Future + Unpin>(future: &mut F) -> Poll<F::Output> {
 
 #[test]
 fn a_call_meets_its_cancellation() {
-    explore(3, || {
+    explore(4, || {
         let actor = Actor::new(0_u32);
         let (ran, dropped) = (Shared::new(Count::new(0)), Shared::new(Count::new(0)));
         let (runs, guard) = (Shared::clone(&ran), Dropped(Shared::clone(&dropped)));
@@ -263,7 +263,7 @@ fn a_call_meets_its_cancellation() {
 
 #[test]
 fn a_call_is_polled_again_while_it_is_made() {
-    explore(2, || {
+    explore(3, || {
         let actor = Actor::new(0_u32);
         let own = actor.clone();
         let other = thread::spawn(move || block_on(own.call(|sum| *sum += 1)));
@@ -298,7 +298,7 @@ fn whoever_waits_for_the_state_has_it_given() {
 
 #[test]
 fn a_waiter_that_leaves_passes_its_turn_on() {
-    explore(2, || {
+    explore(3, || {
         let actor = Actor::new(0_u32);
         let own = actor.clone();
         let call = thread::spawn(move || block_on(own.call(|sum| *sum += 1)));
@@ -316,7 +316,7 @@ fn a_waiter_that_leaves_passes_its_turn_on() {
 
 #[test]
 fn what_others_have_no_time_for_is_run_by_the_executor() {
-    explore(2, || {
+    explore(3, || {
         let yard = Yard::new();
         let actor = Actor::builder(0_u32).executor(yard.clone()).build();
         actor.post(|sum| *sum += 1).expect("there is room");
