@@ -326,7 +326,12 @@ fn an_executor_that_drops_what_is_queued_refuses_its_callers() {
     let actor = Actor::builder(0_u32).executor(manual.executor()).build();
     let dropped = Arc::new(AtomicUsize::new(0));
     let guard = Dropped(Arc::clone(&dropped));
-    actor.post(move |_| drop(guard)).expect("there is room");
+    actor
+        .post(move |number| {
+            let _guard = &guard;
+            *number += 1;
+        })
+        .expect("there is room");
     let mut call = actor.call(|_| ());
     let mut with = actor.with(|_| ());
     assert!(poll(&mut call).is_pending() && poll(&mut with).is_pending());
@@ -345,15 +350,17 @@ fn the_last_handle_drops_what_was_posted() {
     let actor = Actor::builder(0_u32).executor(manual.executor()).build();
     let dropped = Arc::new(AtomicUsize::new(0));
     let guard = Dropped(Arc::clone(&dropped));
+    let ran = Arc::new(AtomicUsize::new(0));
+    let runs = Arc::clone(&ran);
     actor
         .post(move |_| {
             let _guard = &guard;
-            panic!("nobody runs it");
+            runs.fetch_add(1, Ordering::SeqCst);
         })
         .expect("there is room");
     drop(actor);
     manual.run_until_idle(10);
-    assert_eq!(dropped.load(Ordering::SeqCst), 1);
+    assert_eq!((dropped.load(Ordering::SeqCst), ran.load(Ordering::SeqCst)), (1, 0));
 }
 
 #[test]
@@ -365,10 +372,17 @@ fn the_last_handle_drops_what_waits_for_a_holder_who_was_forgotten() {
     std::mem::forget(forgotten);
     let dropped = Arc::new(AtomicUsize::new(0));
     let guard = Dropped(Arc::clone(&dropped));
-    actor.post(move |_| drop(guard)).expect("there is room");
+    let ran = Arc::new(AtomicUsize::new(0));
+    let runs = Arc::clone(&ran);
+    actor
+        .post(move |_| {
+            let _guard = &guard;
+            runs.fetch_add(1, Ordering::SeqCst);
+        })
+        .expect("there is room");
     assert_eq!(dropped.load(Ordering::SeqCst), 0);
     drop(actor);
-    assert_eq!(dropped.load(Ordering::SeqCst), 1);
+    assert_eq!((dropped.load(Ordering::SeqCst), ran.load(Ordering::SeqCst)), (1, 0));
 }
 
 #[test]

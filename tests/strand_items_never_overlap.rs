@@ -15,6 +15,14 @@ use support::{runtime, watchdog, without_panic_messages};
 use tress::executor::{Executor, Inline, Manual, launch, run_on};
 use tress::strand::{BorrowError, Strand, StrandCell};
 
+/// An item that says when it is run, and can be seen to be there.
+fn counting(ran: &Arc<AtomicUsize>) -> impl FnOnce() + Send + 'static {
+    let ran = Arc::clone(ran);
+    move || {
+        ran.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
 /// Runs on the strand after all that has been posted before.
 fn wait_for(strand: &Strand) {
     let (tx, rx) = mpsc::channel();
@@ -236,15 +244,14 @@ fn the_last_handle_drops_what_is_queued() {
     let _watchdog = watchdog();
     let manual = Manual::new();
     let strand = Strand::new(manual.executor());
-    let token = Arc::new(());
+    let ran = Arc::new(AtomicUsize::new(0));
     for _ in 0..3 {
-        let token = Arc::clone(&token);
-        strand.post(move || panic!("it is not run: {token:?}"));
+        strand.post(counting(&ran));
     }
     drop(strand);
-    assert_eq!(Arc::strong_count(&token), 4);
+    assert_eq!(Arc::strong_count(&ran), 4);
     manual.run_until_idle(10);
-    assert_eq!(Arc::strong_count(&token), 1);
+    assert_eq!((Arc::strong_count(&ran), ran.load(Ordering::Relaxed)), (1, 0));
 }
 
 #[test]
@@ -252,17 +259,15 @@ fn an_executor_that_drops_the_drain_drops_what_is_queued_once() {
     let _watchdog = watchdog();
     let manual = Manual::new();
     let strand = Strand::new(manual.executor());
-    let token = Arc::new(());
-    let counted = Arc::clone(&token);
-    strand.post(move || panic!("it is not run: {counted:?}"));
+    let ran = Arc::new(AtomicUsize::new(0));
+    strand.post(counting(&ran));
     let task = strand.spawn(async {});
     drop(manual);
-    assert_eq!(Arc::strong_count(&token), 1);
+    assert_eq!(Arc::strong_count(&ran), 1);
     assert!(runtime(1).block_on(task).is_err());
     // It is idle again, and what is posted is dropped as well.
-    let counted = Arc::clone(&token);
-    strand.post(move || drop(counted));
-    assert_eq!(Arc::strong_count(&token), 1);
+    strand.post(counting(&ran));
+    assert_eq!((Arc::strong_count(&ran), ran.load(Ordering::Relaxed)), (1, 0));
 }
 
 #[test]
@@ -314,10 +319,9 @@ fn strands_that_stand_on_each_other_drop_what_they_are_given() {
     let lower = Strand::new(later.clone());
     let upper = Strand::new(lower.clone());
     assert!(later.0.set(AnyExecutor::new(upper.clone())).is_ok());
-    let token = Arc::new(());
-    let counted = Arc::clone(&token);
-    upper.post(move || panic!("nobody runs it: {counted:?}"));
-    assert_eq!(Arc::strong_count(&token), 1);
+    let ran = Arc::new(AtomicUsize::new(0));
+    upper.post(counting(&ran));
+    assert_eq!((Arc::strong_count(&ran), ran.load(Ordering::Relaxed)), (1, 0));
 }
 
 #[test]

@@ -315,6 +315,19 @@ fn a_waiter_that_leaves_passes_its_turn_on() {
 }
 
 #[test]
+fn the_last_handle_frees_what_others_have_used() {
+    explore(4, || {
+        let actor = Actor::new(0_u32);
+        let own = actor.clone();
+        let caller = thread::spawn(move || {
+            assert!(own.try_call(|sum| *sum += 1).is_ok());
+        });
+        drop(actor);
+        caller.join().expect("it ends");
+    });
+}
+
+#[test]
 fn what_others_have_no_time_for_is_run_by_the_executor() {
     explore(3, || {
         let yard = Yard::new();

@@ -223,6 +223,13 @@ impl Node {
     }
 }
 
+impl Drop for Node {
+    fn drop(&mut self) {
+        // A model sees by that whether somebody is still at it.
+        self.waker.with_mut(|_| ());
+    }
+}
+
 const CLAIMED: usize = 1;
 const WAKER: usize = 1 << 1;
 const TAKEN: usize = 1 << 2;
