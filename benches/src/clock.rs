@@ -11,13 +11,39 @@ pub(crate) struct Sample {
     pub(crate) value: f64,
     /// CPU nanoseconds of the process that ran the peer, for each operation.
     pub(crate) cpu_per_op_ns: f64,
+    /// Of the workloads that look at single operations.
+    pub(crate) tail: Option<Tail>,
+}
+
+/// How long the slowest operations took, each of them as its caller saw it.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Tail {
+    /// One in a hundred took longer.
+    pub(crate) p99_ns: f64,
+    /// One in a thousand took longer.
+    pub(crate) p999_ns: f64,
+}
+
+impl Tail {
+    /// Of the latencies of some operations; `None` if there are none.
+    pub(crate) fn of(mut latencies_ns: Vec<u32>) -> Option<Self> {
+        let last = latencies_ns.len().checked_sub(1)?;
+        latencies_ns.sort_unstable();
+        let at =
+            |per_mille: usize| f64::from(latencies_ns[(latencies_ns.len() * per_mille / 1000).min(last)]);
+        Some(Self { p99_ns: at(990), p999_ns: at(999) })
+    }
 }
 
 impl Sample {
     /// Nanoseconds of wall time for each operation.
     pub(crate) fn per_op(spent: Spent, ops: u64) -> Self {
         let ops = ops.max(1) as f64;
-        Self { value: spent.wall.as_nanos() as f64 / ops, cpu_per_op_ns: spent.cpu.as_nanos() as f64 / ops }
+        Self {
+            value: spent.wall.as_nanos() as f64 / ops,
+            cpu_per_op_ns: spent.cpu.as_nanos() as f64 / ops,
+            tail: None,
+        }
     }
 }
 
@@ -35,6 +61,11 @@ impl Window {
         while warm_up.spent().wall < self.warm_up {
             batch();
         }
+        self.repeat_warm(batch)
+    }
+
+    /// As [`repeat`](Self::repeat), where the caller has seen to the warm-up.
+    pub(crate) fn repeat_warm(self, mut batch: impl FnMut() -> u64) -> Sample {
         let stopwatch = Stopwatch::start();
         let mut ops = 0;
         loop {

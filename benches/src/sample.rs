@@ -4,11 +4,11 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use crate::cli::SampleRequest;
-use crate::clock::{Sample, Window};
+use crate::clock::{Sample, Tail, Window};
 use crate::peer::{Frames, FreeList, Malloc, Peer, Rt, SYSTEM, Smol, Tokio, Tress};
 use crate::{load, workload};
 
-/// Runs the sample and prints `sample VALUE CPU_PER_OP_NS`.
+/// Runs the sample and prints `sample VALUE CPU_PER_OP_NS`, and `P99_NS P999_NS` behind it where there is a tail.
 pub(crate) fn run(request: &SampleRequest) -> ExitCode {
     watchdog(SAMPLE_LIMIT);
     let result = match request.peer {
@@ -33,7 +33,11 @@ pub(crate) fn run(request: &SampleRequest) -> ExitCode {
     };
     match result {
         Ok(sample) => {
-            println!("{SAMPLE_PREFIX}{} {}", sample.value, sample.cpu_per_op_ns);
+            print!("{SAMPLE_PREFIX}{} {}", sample.value, sample.cpu_per_op_ns);
+            if let Some(tail) = sample.tail {
+                print!(" {} {}", tail.p99_ns, tail.p999_ns);
+            }
+            println!();
             // Without the destructors: a million pending tasks take their time to drop.
             std::process::exit(0);
         }
@@ -47,8 +51,14 @@ pub(crate) fn run(request: &SampleRequest) -> ExitCode {
 /// Reads the line that [`run`] printed.
 pub(crate) fn parse(output: &str) -> Option<Sample> {
     let line = output.lines().find_map(|line| line.strip_prefix(SAMPLE_PREFIX))?;
-    let (value, cpu_per_op_ns) = line.split_once(' ')?;
-    Some(Sample { value: value.parse().ok()?, cpu_per_op_ns: cpu_per_op_ns.parse().ok()? })
+    let figures: Vec<f64> = line.split(' ').map(|figure| figure.parse().ok()).collect::<Option<_>>()?;
+    match figures[..] {
+        [value, cpu_per_op_ns] => Some(Sample { value, cpu_per_op_ns, tail: None }),
+        [value, cpu_per_op_ns, p99_ns, p999_ns] => {
+            Some(Sample { value, cpu_per_op_ns, tail: Some(Tail { p99_ns, p999_ns }) })
+        }
+        _ => None,
+    }
 }
 
 /// Ends the process when it has run for longer than `limit`: a hang is one failed sample, not a hung comparison.
@@ -117,3 +127,6 @@ const FULL: Window = Window { warm_up: Duration::from_millis(300), measure: Dura
 
 const SAMPLE_PREFIX: &str = "sample ";
 const SAMPLE_LIMIT: Duration = Duration::from_secs(60);
+
+#[cfg(test)]
+mod tests;

@@ -31,7 +31,11 @@ pub(super) fn hostage(server: &mut ServerProcess, burn: Duration) -> io::Result<
     all_us.extend(server.late_timers_us()?);
     all_us.sort_unstable();
     let rank = (all_us.len() * 99 / 100).min(all_us.len() - 1);
-    Ok(Sample { value: all_us[rank] as f64 / 1e3, cpu_per_op_ns: cpu.as_nanos() as f64 / requests as f64 })
+    Ok(Sample {
+        value: all_us[rank] as f64 / 1e3,
+        cpu_per_op_ns: cpu.as_nanos() as f64 / requests as f64,
+        tail: None,
+    })
 }
 
 struct Paced {

@@ -5,6 +5,7 @@ use std::io::{self, Write};
 use super::number::{figure, ratio};
 use super::{Outcome, Row};
 use crate::catalog::Better;
+use crate::clock::Tail;
 use crate::peer::Peer;
 
 /// Prints one table: a row for every outcome, medians of every peer, and the ratios that matter.
@@ -21,6 +22,10 @@ pub(crate) fn print_markdown(out: &mut dyn Write, outcomes: &[Outcome]) -> io::R
     writeln!(out, "|---|---|{}", "--:|".repeat(peers.len() + 4))?;
     for outcome in outcomes {
         print_row(out, outcome, &peers)?;
+        if outcome.rows.iter().any(|row| row.summary().tail.is_some()) {
+            print_tail(out, outcome, &peers, "p99", |tail| tail.p99_ns)?;
+            print_tail(out, outcome, &peers, "p99.9", |tail| tail.p999_ns)?;
+        }
     }
     Ok(())
 }
@@ -52,4 +57,20 @@ fn print_row(out: &mut dyn Write, outcome: &Outcome, peers: &[Peer]) -> io::Resu
         value_ratio(outcome.row(Peer::TokioMimalloc)),
     )?;
     Ok(())
+}
+
+/// Prints a percentile of every peer as a row of its own, below that of the workload.
+fn print_tail(
+    out: &mut dyn Write,
+    outcome: &Outcome,
+    peers: &[Peer],
+    name: &str,
+    percentile: impl Fn(Tail) -> f64,
+) -> io::Result<()> {
+    write!(out, "| `{}`, {name} | us |", outcome.label())?;
+    for &peer in peers {
+        let tail = outcome.row(peer).and_then(|row| row.summary().tail);
+        write!(out, " {} |", tail.map_or_else(String::new, |tail| figure(percentile(tail) / 1e3)))?;
+    }
+    writeln!(out, " | | | |")
 }

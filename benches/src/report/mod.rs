@@ -16,7 +16,7 @@ pub(crate) use self::markdown::print_markdown;
 pub(crate) use self::table::print_table;
 use crate::catalog::Better;
 use crate::cli::Selected;
-use crate::clock::Sample;
+use crate::clock::{Sample, Tail};
 use crate::peer::Peer;
 
 /// Prints to stdout. That nobody reads it any more, as below `head`, is no failure.
@@ -73,22 +73,28 @@ impl Row {
     fn summary(&self) -> Summary {
         let values = sorted(self.samples.iter().map(|sample| sample.value));
         let cpus = sorted(self.samples.iter().map(|sample| sample.cpu_per_op_ns));
+        let tails = || self.samples.iter().filter_map(|sample| sample.tail);
+        let p99s_ns = sorted(tails().map(|tail| tail.p99_ns));
+        let p999s_ns = sorted(tails().map(|tail| tail.p999_ns));
         Summary {
             median: median(&values),
             min: values.first().copied().unwrap_or(f64::NAN),
             max: values.last().copied().unwrap_or(f64::NAN),
             cpu_per_op_ns: median(&cpus),
+            tail: (!p99s_ns.is_empty())
+                .then(|| Tail { p99_ns: median(&p99s_ns), p999_ns: median(&p999s_ns) }),
         }
     }
 }
 
-/// The figures of one peer. Times of CPU are medians too.
+/// The figures of one peer. Times of CPU and tails are medians too.
 #[derive(Debug, Clone, Copy)]
 struct Summary {
     median: f64,
     min: f64,
     max: f64,
     cpu_per_op_ns: f64,
+    tail: Option<Tail>,
 }
 
 fn sorted(values: impl Iterator<Item = f64>) -> Vec<f64> {

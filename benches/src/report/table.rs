@@ -9,11 +9,16 @@ use super::{Outcome, Row};
 pub(crate) fn print_table(out: &mut dyn Write, outcome: &Outcome) -> io::Result<()> {
     let workload = outcome.selected.workload;
     writeln!(out, "{}  ({}, {} is better)", outcome.label(), workload.unit, workload.better.as_str())?;
-    writeln!(
+    let has_tails = outcome.rows.iter().any(|row| row.summary().tail.is_some());
+    write!(
         out,
         "  {:<16}{:>12}{:>12}{:>12}{:>14}{:>12}{:>12}",
         "peer", "median", "min", "max", "cpu ns/op", "tress/peer", "cpu ratio"
     )?;
+    if has_tails {
+        write!(out, "{:>12}{:>12}", "p99 us", "p99.9 us")?;
+    }
+    writeln!(out)?;
     let ours = outcome.ours().map(Row::summary);
     for row in &outcome.rows {
         let summary = row.summary();
@@ -25,7 +30,7 @@ pub(crate) fn print_table(out: &mut dyn Write, outcome: &Outcome) -> io::Result<
                 ratio(ours.map(|ours| ours.cpu_per_op_ns), summary.cpu_per_op_ns),
             )
         };
-        writeln!(
+        write!(
             out,
             "  {:<16}{:>12}{:>12}{:>12}{:>14}{:>12}{:>12}",
             row.peer.name(),
@@ -36,6 +41,10 @@ pub(crate) fn print_table(out: &mut dyn Write, outcome: &Outcome) -> io::Result<
             value_ratio,
             cpu_ratio,
         )?;
+        if let Some(tail) = summary.tail {
+            write!(out, "{:>12}{:>12}", figure(tail.p99_ns / 1e3), figure(tail.p999_ns / 1e3))?;
+        }
+        writeln!(out)?;
     }
     for peer in &outcome.failed {
         writeln!(out, "  {:<16}failed", peer.name())?;

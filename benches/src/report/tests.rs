@@ -4,7 +4,8 @@ use crate::cli::{Gate, Metric};
 
 fn outcome(name: &str, ours: f64, theirs: f64) -> Outcome {
     let workload = WORKLOADS.iter().find(|workload| workload.name == name).expect("it is in the catalog");
-    let row = |peer, value| Row { peer, samples: vec![Sample { value, cpu_per_op_ns: 2.0 * value }] };
+    let row =
+        |peer, value| Row { peer, samples: vec![Sample { value, cpu_per_op_ns: 2.0 * value, tail: None }] };
     Outcome {
         selected: Selected { workload, variant: workload.variants[0] },
         rows: vec![row(Peer::Tress, ours), row(Peer::Tokio, theirs)],
