@@ -71,6 +71,28 @@ const ALLOCATORS: &[Peer] = &[Peer::Tress, Peer::Glibc, Peer::Jemalloc, Peer::Mi
 const ALLOCATORS_AND_LIMIT: &[Peer] =
     &[Peer::Tress, Peer::Glibc, Peer::Jemalloc, Peer::Mimalloc, Peer::Snmalloc, Peer::FreeList];
 
+/// Ways for tasks to share state.
+const SHARERS: &[Peer] = &[
+    Peer::Tress,
+    Peer::TressStrand,
+    Peer::Bare,
+    Peer::TokioMutex,
+    Peer::TokioActor,
+    Peer::StdMutex,
+    Peer::ParkingLot,
+    Peer::Asio,
+];
+
+/// The same where there is one task: what a call costs by itself.
+const CALLED: &[Peer] =
+    &[Peer::Tress, Peer::Bare, Peer::TokioMutex, Peer::TokioActor, Peer::StdMutex, Peer::ParkingLot];
+
+/// Queues whose items do not overlap.
+const SERIAL_QUEUES: &[Peer] = &[Peer::Tress, Peer::TokioActor, Peer::Asio];
+
+/// Pools that are posted to directly.
+const POOLS: &[Peer] = &[Peer::Tress, Peer::Tokio, Peer::Asio];
+
 const HOSTAGE_SERVERS: &[Peer] = &[Peer::Tress, Peer::Tokio, Peer::Smol];
 
 /// Every workload, in the order in which they run.
@@ -242,6 +264,46 @@ pub(crate) const WORKLOADS: &[Workload] = &[
         better: Better::Lower,
         peers: COMPUTERS,
         about: "a function of two nanoseconds called for 10M numbers, on two threads",
+    },
+    Workload {
+        name: "shared",
+        variants: &["10ns", "50ns", "1us", "50ns-outside50", "50ns-outside500", "50ns-4", "50ns-512"],
+        unit: "ns/op",
+        better: Better::Lower,
+        peers: SHARERS,
+        about: "64 tasks update one map 20,000 times each (1,000 when quick); work in a call, work of the task's own between, other numbers of tasks",
+    },
+    Workload {
+        name: "actor_uncontended",
+        variants: &[PLAIN],
+        unit: "ns/op",
+        better: Better::Lower,
+        peers: CALLED,
+        about: "one task calls what nobody else uses, with 10 ns of work",
+    },
+    Workload {
+        name: "strand_post",
+        variants: &["remote", "self"],
+        unit: "ns/op",
+        better: Better::Lower,
+        peers: SERIAL_QUEUES,
+        about: "a closure posted to a strand and run; remote: 200k in a burst by a thread outside; self: each by the one before",
+    },
+    Workload {
+        name: "strand_post",
+        variants: &["pool"],
+        unit: "ns/op",
+        better: Better::Lower,
+        peers: POOLS,
+        about: "the same chain without a strand",
+    },
+    Workload {
+        name: "strand_neighbour",
+        variants: &["local", "remote", "worst"],
+        unit: "us",
+        better: Better::Lower,
+        peers: SERIAL_QUEUES,
+        about: "how long a task waits beside a strand with 100k items of 1 us (20k when quick) on one worker: first turn, longest wait",
     },
     Workload {
         name: "echo",

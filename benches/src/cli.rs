@@ -285,7 +285,7 @@ usage: peers [OPTIONS]
   --only A,B          measure these only: a workload, or workload/variant
   --peers A,B         measure these peers only
   --runs N            samples for each workload and peer (default 5)
-  --quick             short samples: each workload takes less than 20 s
+  --quick             short samples: each variant of a workload takes less than 20 s
   --json              print one JSON object a line
   --markdown          print markdown tables
   --against PEER      with a ratio below: exit with 1 if a measured workload does not hold

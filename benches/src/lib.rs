@@ -15,6 +15,7 @@ mod orchestrator;
 mod peer;
 mod report;
 mod sample;
+mod serial;
 mod server;
 mod workload;
 

@@ -7,6 +7,7 @@ use crate::clock::Sample;
 use crate::peer::Peer;
 use crate::report::{self, Outcome, Row};
 use crate::sample;
+use crate::serial::{self, Rounds};
 
 /// Measures, reports, and says whether everything ran and held.
 pub(crate) fn run(options: &Options) -> ExitCode {
@@ -67,6 +68,9 @@ fn sample(selected: Selected, peer: Peer, is_quick: bool) -> Result<Sample, Stri
         .stdin(Stdio::null())
         .stderr(Stdio::inherit());
     peer.prepare(&mut command);
+    if serial::is_serial_workload(selected.workload.name) {
+        command.env(Rounds::VARIABLE, Rounds::here().to_string());
+    }
     let output = command.output().map_err(|error| format!("cannot start the sample: {error}"))?;
     if !output.status.success() {
         return Err(format!("the sample ended with {}", output.status));

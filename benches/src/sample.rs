@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::cli::SampleRequest;
 use crate::clock::{Sample, Tail, Window};
 use crate::peer::{Frames, FreeList, Malloc, Peer, Rt, SYSTEM, Smol, Tokio, Tress};
-use crate::{load, workload};
+use crate::{load, serial, workload};
 
 /// Runs the sample and prints `sample VALUE CPU_PER_OP_NS`, and `P99_NS P999_NS` behind it where there is a tail.
 pub(crate) fn run(request: &SampleRequest) -> ExitCode {
@@ -15,6 +15,7 @@ pub(crate) fn run(request: &SampleRequest) -> ExitCode {
         Peer::Tress if request.workload == "deep_chain" => {
             workload::deep_chain(&request.variant, request.is_quick)
         }
+        _ if serial::is_serial_workload(&request.workload) => serial::sample(request, window(request)),
         _ if load::is_server_workload(&request.workload) => load::sample(request),
         Peer::Tress if request.workload == "frame_alloc" => frame_alloc(tress::frame::Pool, request),
         Peer::Tress => Tress::start()
@@ -29,7 +30,15 @@ pub(crate) fn run(request: &SampleRequest) -> ExitCode {
         Peer::Snmalloc => frame_alloc(Malloc(&snmalloc_rs::SnMalloc), request),
         Peer::FreeList => frame_alloc(FreeList, request),
         Peer::Rayon => workload::rayon_bulk(window(request)),
-        Peer::Epoll | Peer::Nginx => Err(format!("{} runs no tasks", request.peer.name())),
+        Peer::Epoll
+        | Peer::Nginx
+        | Peer::TressStrand
+        | Peer::Bare
+        | Peer::TokioMutex
+        | Peer::TokioActor
+        | Peer::StdMutex
+        | Peer::ParkingLot
+        | Peer::Asio => Err(format!("{} runs no tasks", request.peer.name())),
     };
     match result {
         Ok(sample) => {

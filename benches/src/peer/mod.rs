@@ -1,5 +1,6 @@
 //! The runtimes and servers that are compared, and the two traits through which a workload sees a runtime.
 
+mod asio;
 mod epoll;
 mod frames;
 mod nginx;
@@ -15,6 +16,7 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 
+pub(crate) use self::asio::Asio;
 pub(crate) use self::epoll::EpollServer;
 pub(crate) use self::frames::{Frames, FreeList, Malloc, SYSTEM};
 pub(crate) use self::nginx::{Nginx, nginx_path};
@@ -44,10 +46,25 @@ pub(crate) enum Peer {
     FreeList,
     /// A pool for work that computes; takes part in `bulk` only.
     Rayon,
+    /// Tasks that live on a strand, where [`Tress`](Self::Tress) is an actor that is called; like those that follow, it takes part only where
+    /// work must not overlap.
+    TressStrand,
+    /// The work by itself, in one thread that shares with nobody: the limit for those that share.
+    Bare,
+    /// tokio with its own mutex.
+    TokioMutex,
+    /// tokio with a task that is sent messages.
+    TokioActor,
+    /// tokio with the mutex of the standard library.
+    StdMutex,
+    /// tokio with that of `parking_lot`.
+    ParkingLot,
+    /// Strands on a pool of threads in C++, where that can be built.
+    Asio,
 }
 
 impl Peer {
-    pub(crate) const ALL: [Self; 13] = [
+    pub(crate) const ALL: [Self; 20] = [
         Self::Tress,
         Self::Tokio,
         Self::TokioMimalloc,
@@ -61,6 +78,13 @@ impl Peer {
         Self::Snmalloc,
         Self::FreeList,
         Self::Rayon,
+        Self::TressStrand,
+        Self::Bare,
+        Self::TokioMutex,
+        Self::TokioActor,
+        Self::StdMutex,
+        Self::ParkingLot,
+        Self::Asio,
     ];
 
     pub(crate) fn name(self) -> &'static str {
@@ -78,6 +102,13 @@ impl Peer {
             Self::Snmalloc => "snmalloc",
             Self::FreeList => "free-list",
             Self::Rayon => "rayon",
+            Self::TressStrand => "tress-strand",
+            Self::Bare => "bare",
+            Self::TokioMutex => "tokio-mutex",
+            Self::TokioActor => "tokio-actor",
+            Self::StdMutex => "std-mutex",
+            Self::ParkingLot => "parking-lot",
+            Self::Asio => "asio",
         }
     }
 
@@ -89,15 +120,20 @@ impl Peer {
         self == Self::Tress
     }
 
-    /// Whether this is a yardstick rather than a runtime or an allocator: it is never the "best peer".
+    /// Whether this is a yardstick, or another way of tress's, rather than a runtime or an allocator: it is never the "best peer".
     pub(crate) fn is_reference(self) -> bool {
-        matches!(self, Self::Epoll | Self::Nginx | Self::FreeList)
+        matches!(self, Self::Epoll | Self::Nginx | Self::FreeList | Self::Bare | Self::TressStrand)
     }
 
     /// Why this peer cannot run here, if it cannot.
-    pub(crate) fn missing(self) -> Option<&'static str> {
-        (self == Self::Nginx && nginx_path().is_none())
-            .then_some("no nginx in PATH, /usr/sbin or /usr/local/sbin")
+    pub(crate) fn missing(self) -> Option<String> {
+        match self {
+            Self::Nginx if nginx_path().is_none() => {
+                Some("no nginx in PATH, /usr/sbin or /usr/local/sbin".to_owned())
+            }
+            Self::Asio => Asio::missing(),
+            _ => None,
+        }
     }
 
     /// Sets the environment of a process that will run this peer.

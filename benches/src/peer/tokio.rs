@@ -26,7 +26,11 @@ pub(crate) struct Tokio {
 
 impl Tokio {
     pub(crate) fn multi_thread() -> Self {
-        let runtime = Builder::new_multi_thread().worker_threads(WORKERS).enable_all().build();
+        Self::with_workers(WORKERS)
+    }
+
+    pub(crate) fn with_workers(workers: usize) -> Self {
+        let runtime = Builder::new_multi_thread().worker_threads(workers).enable_all().build();
         Self { runtime: Arc::new(runtime.expect("the runtime starts")), is_current_thread: false }
     }
 

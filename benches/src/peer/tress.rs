@@ -23,7 +23,11 @@ pub(crate) struct Tress(Arc<Runtime>);
 
 impl Tress {
     pub(crate) fn start() -> io::Result<Self> {
-        Builder::new().worker_threads(WORKERS).build().map(|runtime| Self(Arc::new(runtime)))
+        Self::with_workers(WORKERS)
+    }
+
+    pub(crate) fn with_workers(workers: usize) -> io::Result<Self> {
+        Builder::new().worker_threads(workers).build().map(|runtime| Self(Arc::new(runtime)))
     }
 
     /// A runtime whose workers have stacks of this size.
@@ -150,6 +154,12 @@ impl Net for Tress {
 /// A `JoinHandle` whose task does not panic.
 #[derive(Debug)]
 pub(crate) struct Task<T>(JoinHandle<T>);
+
+impl<T> From<JoinHandle<T>> for Task<T> {
+    fn from(handle: JoinHandle<T>) -> Self {
+        Self(handle)
+    }
+}
 
 impl<T> Future for Task<T> {
     type Output = T;

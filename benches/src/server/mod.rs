@@ -69,13 +69,7 @@ fn start(peer: Peer, service: Service, address: &mpsc::Sender<SocketAddr>) -> io
             let _ending = address.send(server.local_address()?);
             server.run()
         }
-        Peer::Nginx
-        | Peer::Glibc
-        | Peer::Jemalloc
-        | Peer::Mimalloc
-        | Peer::Snmalloc
-        | Peer::FreeList
-        | Peer::Rayon => Err(io::Error::other("does not serve this")),
+        _ => Err(io::Error::other("does not serve this")),
     }
 }
 
