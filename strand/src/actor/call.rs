@@ -8,7 +8,7 @@ use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::pin::Pin;
 use std::ptr::NonNull;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::thread;
 
 use tress_runtime::executor::Runnable;
@@ -34,6 +34,16 @@ enum Stage<T, F, R> {
     Start(F),
     Queued(NonNull<CallNode<T, F, R>>),
     Done,
+}
+
+/// How a call ends.
+#[derive(Clone, Copy, Debug)]
+enum Step {
+    /// The state is the caller's: he runs the closure.
+    Run,
+    /// The closure has been run; the node has the result.
+    Take,
+    Fail(CallError),
 }
 
 /// A call that is queued.
@@ -84,11 +94,20 @@ where
     #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let Self { core, stage, wait } = self.get_mut();
-        if stage.is_done() {
+        let step = match stage.is_done() {
             // What has been done is reported, also if the caller is to stop.
-            return wait.poll_shielded(cx, |cx| stage.poll(core, cx));
+            true => wait.poll_shielded(cx, |cx| stage.poll(core, cx)),
+            false => wait.poll(cx, |cx| stage.poll(core, cx)),
+        };
+        // The result is made here, where it is returned: one that is handed through on the stack costs as much as all of the rest.
+        match (ready!(step), mem::replace(stage, Stage::Done)) {
+            // SAFETY: it has just been acquired, and the caller has a handle.
+            (Step::Run, Stage::Start(f)) => Poll::Ready(unsafe { core.run_as_holder(f) }),
+            // SAFETY: the holder has left, and so does the waiter; there is a result.
+            (Step::Take, Stage::Queued(node)) => Poll::Ready(unsafe { CallNode::take(node) }),
+            (Step::Fail(error), _) => Poll::Ready(Err(error)),
+            (Step::Run | Step::Take, _) => unreachable!("a step is for the stage that the call is in"),
         }
-        wait.poll(cx, |cx| stage.poll(core, cx))
     }
 }
 
@@ -108,43 +127,71 @@ where
     R: Send + 'static,
 {
     #[inline]
-    fn poll(&mut self, core: &Core<T>, cx: &mut Context<'_>) -> Poll<Result<R, CallError>> {
-        if matches!(self, Self::Start(_))
-            && core.serial.try_acquire()
-            && let Self::Start(f) = mem::replace(self, Self::Done)
-        {
-            // SAFETY: it has just been acquired, and the caller has a handle.
-            return Poll::Ready(unsafe { core.run_as_holder(f) });
+    fn poll(&mut self, core: &Core<T>, cx: &mut Context<'_>) -> Poll<Step> {
+        match matches!(self, Self::Start(_)) && core.serial.try_acquire() {
+            true => Poll::Ready(Step::Run),
+            false => self.poll_contended(core, cx),
         }
-        self.poll_contended(core, cx)
     }
 
     #[inline(never)]
-    fn poll_contended(&mut self, core: &Core<T>, cx: &mut Context<'_>) -> Poll<Result<R, CallError>> {
-        let node = match mem::replace(self, Self::Done) {
-            Self::Queued(node) => node,
-            Self::Start(f) => match CallNode::queue(f, core) {
-                Ok(node) => node,
-                Err(result) => return Poll::Ready(result),
-            },
-            Self::Done => panic!("a call was polled after it had been completed"),
-        };
-        *self = Self::Queued(node);
-        // SAFETY: the waiter has not left.
-        let progress = unsafe { node.as_ref() }.node.poll(cx);
-        if progress == Progress::Pending {
-            return Poll::Pending;
+    fn poll_contended(&mut self, core: &Core<T>, cx: &mut Context<'_>) -> Poll<Step> {
+        if matches!(self, Self::Start(_))
+            && let Some(step) = self.queue(core)
+        {
+            return Poll::Ready(step);
         }
-        *self = Self::Done;
-        match progress {
-            // SAFETY: the holder has left, and so does the waiter; there is a result.
-            Progress::Done => Poll::Ready(unsafe { CallNode::take(node) }),
-            Progress::Pending | Progress::Refused => {
+        let Self::Queued(node) = *self else { panic!("a call was polled after it had been completed") };
+        // SAFETY: the waiter has not left.
+        match unsafe { node.as_ref() }.node.poll(cx) {
+            Progress::Pending => Poll::Pending,
+            Progress::Done => Poll::Ready(Step::Take),
+            Progress::Refused => {
+                *self = Self::Done;
                 // SAFETY: the holder has left, and so does the waiter.
                 unsafe { CallNode::free(node) };
-                Poll::Ready(Err(CallError::Refused))
+                Poll::Ready(Step::Fail(CallError::Refused))
             }
         }
+    }
+
+    /// Waits for a moment for the state, then queues the closure, or says what else is to be done.
+    fn queue(&mut self, core: &Core<T>) -> Option<Step> {
+        if core.serial.is_current() || reentrance::is_inside(core) {
+            return Some(Step::Fail(CallError::Reentrant));
+        }
+        if core.serial.contend() {
+            return Some(Step::Run);
+        }
+        if !core.start_waiting() {
+            return Some(Step::Fail(CallError::Full));
+        }
+        let Self::Start(f) = mem::replace(self, Self::Done) else {
+            unreachable!("the caller has seen the closure")
+        };
+        let (call, runnable) = CallNode::new(f, core);
+        if let Pushed::Acquired(runnable) = core.serial.push(runnable) {
+            let _ = runnable.into_raw();
+            core.stop_waiting();
+            // SAFETY: nobody has seen it.
+            let Payload::Closure(f) = (unsafe { CallNode::payload(call) }) else {
+                unreachable!("it was just put there")
+            };
+            // SAFETY: as above.
+            unsafe { CallNode::free(call) };
+            *self = Self::Start(f);
+            return Some(Step::Run);
+        }
+        *self = Self::Queued(call);
+        let mut spins = SPINS;
+        while spins > 0 {
+            spins -= 1;
+            if self.is_done() || core.serial.is_asleep() {
+                break;
+            }
+            crate::primitive::spin_loop();
+        }
+        None
     }
 }
 
@@ -177,22 +224,7 @@ where
 {
     const VTABLE: RunnableVtable = RunnableVtable { run: Self::run, cancel: Self::cancel };
 
-    /// Waits for a moment for the state, then queues the closure.
-    ///
-    /// # Errors
-    ///
-    /// The result, if there is one by then.
-    fn queue(f: F, core: &Core<T>) -> Result<NonNull<Self>, Result<R, CallError>> {
-        if core.serial.is_current() || reentrance::is_inside(core) {
-            return Err(Err(CallError::Reentrant));
-        }
-        if core.serial.contend() {
-            // SAFETY: it has just been acquired, and the caller has a handle.
-            return Err(unsafe { core.run_as_holder(f) });
-        }
-        if !core.start_waiting() {
-            return Err(Err(CallError::Full));
-        }
+    fn new(f: F, core: &Core<T>) -> (NonNull<Self>, Runnable) {
         let call = seam::alloc(Self::LAYOUT).cast::<Self>();
         let node = Node::new(NonNull::from(const { &Self::VTABLE }));
         let payload = UnsafeCell::new(Payload::Closure(f));
@@ -200,28 +232,7 @@ where
         unsafe { call.write(Self { node, core: NonNull::from(core), payload }) };
         // SAFETY: the head is the first field; what it runs may be sent; and this is the only runnable of it.
         let runnable = unsafe { Runnable::from_raw(call.cast()) };
-        if let Pushed::Acquired(runnable) = core.serial.push(runnable) {
-            let _ = runnable.into_raw();
-            core.stop_waiting();
-            // SAFETY: nobody has seen it.
-            let Payload::Closure(f) = (unsafe { Self::payload(call) }) else {
-                unreachable!("it was just put there")
-            };
-            // SAFETY: as above.
-            unsafe { Self::free(call) };
-            // SAFETY: the push has acquired it, and the caller has a handle.
-            return Err(unsafe { core.run_as_holder(f) });
-        }
-        let mut spins = SPINS;
-        while spins > 0 {
-            spins -= 1;
-            // SAFETY: the waiter has not left.
-            if unsafe { call.as_ref() }.node.is_done() || core.serial.is_asleep() {
-                break;
-            }
-            crate::primitive::spin_loop();
-        }
-        Ok(call)
+        (call, runnable)
     }
 
     unsafe fn run(header: NonNull<Header>) -> Option<Transfer> {
@@ -288,6 +299,7 @@ impl<T, F, R> CallNode<T, F, R> {
     /// # Safety
     ///
     /// It is the caller's, by the node's word.
+    #[inline]
     unsafe fn payload(call: NonNull<Self>) -> Payload<F, R> {
         // SAFETY: the caller has not left.
         let this = unsafe { call.as_ref() };
@@ -300,6 +312,7 @@ impl<T, F, R> CallNode<T, F, R> {
     /// # Safety
     ///
     /// Both have left, and there is a result.
+    #[inline(always)]
     unsafe fn take(call: NonNull<Self>) -> Result<R, CallError> {
         // SAFETY: the holder has left.
         let payload = unsafe { Self::payload(call) };

@@ -70,7 +70,7 @@ impl<T: Send + 'static> Core<T> {
     /// # Safety
     ///
     /// By the holder, who is at work and has a handle; he is not the holder any more when this returns or unwinds.
-    #[inline]
+    #[inline(always)]
     pub(super) unsafe fn run_as_holder<R>(&self, f: impl FnOnce(&mut T) -> R) -> Result<R, CallError> {
         let unwinding = HandBack { core: self, is_unwinding: true };
         let result = match self.is_poisoned() {

@@ -349,16 +349,14 @@ impl Serial {
 
     /// Waits for a moment for the holder to give it up; whether he has, and the caller has it now.
     ///
-    /// The longer it takes the less often it looks, so that whoever has it is not slowed down. Of no use if the holder is not at work.
+    /// Of no use if the holder is not at work.
     #[inline(never)]
     pub(crate) fn contend(&self) -> bool {
-        let mut round = 0;
-        while round != ROUNDS {
-            round += 1;
+        for pauses in PATIENCE {
             if self.is_asleep() {
                 return false;
             }
-            for _ in 0..1 << round {
+            for _ in 0..pauses {
                 spin_loop();
             }
             if self.word.looks_idle() && self.try_acquire() {
@@ -425,11 +423,15 @@ impl Serial {
     }
 }
 
-/// How often a contender looks: after 2, 4, … pauses.
+/// How many pauses a contender makes before each look.
+///
+/// The first look is for holders who have something else to do after a short item. Where they come again and again instead, each look takes the word
+/// from the holder's cache, and each that finds it idle takes all of the state from there: few of them, with long waits between, let holders
+/// have long rows of items.
 #[cfg(not(tress_loom))]
-const ROUNDS: u32 = 7;
+const PATIENCE: [u32; 3] = [4, 32, 224];
 #[cfg(tress_loom)]
-const ROUNDS: u32 = 0;
+const PATIENCE: [u32; 0] = [];
 
 impl fmt::Debug for Serial {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
