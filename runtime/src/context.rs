@@ -11,7 +11,7 @@ use std::num::NonZeroUsize;
 use std::ptr::{self, NonNull};
 
 use crate::executor::{RawExecutor, Reason, Runnable};
-use crate::primitive::coarse;
+use crate::primitive::coarse::{self, Moment};
 use crate::primitive::sync::Arc;
 use crate::primitive::sync::atomic::Ordering;
 use crate::primitive::thread::thread_local;
@@ -313,6 +313,15 @@ pub(crate) fn is_own_parker(parker: &Arc<Parker>) -> bool {
     with_loop(|run_loop| {
         run_loop.and_then(RunLoop::local).is_some_and(|local| Arc::ptr_eq(&local.remote().parker, parker))
     })
+}
+
+/// A row of items has ended at `now` on this thread, so that others have their turn.
+pub(crate) fn row_is_over(now: Moment) {
+    with_loop(|run_loop| {
+        if let Some(local) = run_loop.and_then(RunLoop::local) {
+            local.row_is_over(now);
+        }
+    });
 }
 
 /// Counts a task that has been made for the pool.

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use crate::context;
 use crate::primitive::coarse::{self, Look, Moment};
 use crate::primitive::sync::atomic::{AtomicU32, Ordering};
 
@@ -84,7 +85,11 @@ impl Turn {
         coarse::renew(now);
         item_time.sample(now.nanos_since(self.looked) / u64::from(self.since_look));
         (self.looked, self.since_look) = (now, 0);
-        self.items == 0 || now.nanos_since(self.began) >= self.limits.nanos
+        let is_over = self.items == 0 || now.nanos_since(self.began) >= self.limits.nanos;
+        if is_over {
+            context::row_is_over(now);
+        }
+        is_over
     }
 }
 

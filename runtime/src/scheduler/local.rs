@@ -39,6 +39,8 @@ pub(crate) struct Local {
     pub(super) polls_to_maintain: Cell<u32>,
     /// The poll before which the injector last had its turn.
     pub(super) injector_turn: Cell<u32>,
+    /// After how many polls it has it again.
+    pub(super) injector_interval: Cell<u32>,
     /// Whether the injector has its turn next, out of turn.
     pub(super) injector_due: Cell<bool>,
     /// How many tasks in a row came from the next-task slot.
@@ -76,6 +78,7 @@ impl Local {
             maintained: Cell::new(0),
             polls_to_maintain: Cell::new(pool.config.event_interval),
             injector_turn: Cell::new(0),
+            injector_interval: Cell::new(pool.config.queue_interval),
             injector_due: Cell::new(false),
             next_task_run: Cell::new(0),
             handover_run: Cell::new(0),
@@ -249,6 +252,16 @@ impl Local {
         tick.wrapping_sub(self.maintained.get()) >= self.polls_to_maintain.get()
     }
 
+    /// What has just been run was not one task but a row of them, which has ended at `now` so that others have their turn: also those who are not
+    /// in the queue.
+    #[cold]
+    pub(crate) fn row_is_over(&self, now: Moment) {
+        self.injector_due.set(true);
+        if now.nanos_since(self.stopwatch.last_lap()) >= ROW_GAP_NS {
+            self.polls_to_maintain.set(0);
+        }
+    }
+
     /// Whether nobody is kept waiting by tasks that hand over to each other. Does what is due between tasks.
     #[cold]
     fn may_go_on(&self, tick: u32) -> bool {
@@ -369,6 +382,9 @@ impl Stopwatch {
 
 /// One sample counts for so much at most: a single stuck poll must not make every later queue look long.
 const MAX_POLL_SAMPLE_NS: u64 = 1_000_000;
+
+/// Between rows of items, sockets and timers have their turn no more often than this.
+const ROW_GAP_NS: u64 = 200_000;
 
 /// The load is taken over stretches of at least this length.
 const LOAD_WINDOW_NS: u64 = 20_000_000;

@@ -18,12 +18,11 @@ use crate::{coop, frame};
 impl Local {
     /// Runs tasks until the pool is closed.
     pub(crate) fn run_worker(&self) {
-        let queue_interval = self.pool.config.queue_interval;
         self.begin(Look::take().moment);
         while !self.pool.is_closed() {
             let tick = self.tick.get();
             // A difference, not a remainder: polls by hand-over are counted, too, and it may not come by here at each number.
-            let is_turn = tick.wrapping_sub(self.injector_turn.get()) >= queue_interval;
+            let is_turn = tick.wrapping_sub(self.injector_turn.get()) >= self.injector_interval.get();
             let runnable = if is_turn || self.injector_due.take() {
                 self.injector_turn.set(tick);
                 self.pop_injector().or_else(|| self.pop())
@@ -104,9 +103,11 @@ impl Local {
         let remote = self.remote();
         self.stopwatch.lap(now.moment, self.tick.get(), remote);
         // With long polls, so many of them as the interval says would take too long.
-        let affordable = LONGEST_WAIT_NS / remote.poll_ns.load(Ordering::Relaxed).max(1);
-        self.polls_to_maintain.set(affordable.clamp(1, self.pool.config.event_interval));
-        self.injector_due.set(affordable < self.pool.config.queue_interval);
+        let poll_ns = remote.poll_ns.load(Ordering::Relaxed).max(1);
+        self.polls_to_maintain.set((LONGEST_WAIT_NS / poll_ns).clamp(1, self.pool.config.event_interval));
+        // Not before each poll, or what is queued here would wait for as long as anything comes from outside.
+        let interval = (INJECTOR_WAIT_NS / poll_ns).max(2).min(self.pool.config.queue_interval);
+        self.injector_interval.set(interval);
         self.maintained.set(self.tick.get());
         if let Some(timers) = remote.timers() {
             timers.process(now.instant);
@@ -210,5 +211,8 @@ impl Local {
     }
 }
 
-/// Where polls are long, a busy worker looks at the clock, its sockets and the injector about this often.
+/// Where polls are long, a busy worker looks at the clock and its sockets about this often.
 const LONGEST_WAIT_NS: u32 = 2_000_000;
+
+/// Where polls are long, the injector has its turn about this often.
+const INJECTOR_WAIT_NS: u32 = 200_000;
