@@ -264,13 +264,13 @@ pub(crate) fn make_counted<R>(
 /// Keeps what is known of a new task.
 #[cold]
 #[inline(never)]
-pub(crate) fn annotate(
+fn annotate(
     task: RawTask,
     name: Option<&str>,
     spawned_at: &'static Location<'static>,
     is_measured: bool,
 ) {
-    task.annotate(Particulars { name: name.map(Box::from), spawned_at, is_measured });
+    task.annotate(Particulars { name: name.map(Box::from), strand: None, spawned_at, is_measured });
 }
 
 // A panic of a task leaves the runtime as it was.

@@ -47,6 +47,6 @@ const SOURCES: &str = file!().split_at(file!().len() - "lib.rs".len()).0;
 pub use self::builder::Builder;
 pub use self::error::ShutdownError;
 pub use self::handle::{EnterGuard, Handle, spawn};
-pub use self::metrics::{RuntimeMetrics, WorkerMetrics};
+pub use self::metrics::{RuntimeMetrics, StrandMetrics, WorkerMetrics};
 pub use self::runtime::Runtime;
 pub use tress_macros::{main, test};

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::primitive::sync::atomic::Ordering;
 use crate::scheduler::{Counters, PoolRef};
+use crate::trace::StrandDump;
 
 /// Figures about a runtime, read while it runs.
 ///
@@ -54,6 +55,28 @@ pub struct WorkerMetrics {
     pub sockets: usize,
 }
 
+/// Figures about a strand or an actor, counted since it was made.
+///
+/// Each is read by itself, without stopping anybody: together they need not fit exactly. They are of what was *queued*: what ran
+/// at once, as a call that finds its actor idle, a `dispatch` from inside, is not counted, and costs nothing for it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct StrandMetrics {
+    /// Turns: times that somebody began to run what was queued, one item after the other.
+    pub turns: u64,
+    /// Items whose turn came in them.
+    pub items: u64,
+    /// Items that wait, as of when the strand last looked at what had arrived.
+    pub depth: u32,
+    /// The largest `depth` so far.
+    pub max_depth: u32,
+    /// How long the strand waited for its executor, from when it was handed over until its turns began; if times are
+    /// measured, which they are if the runtime [measures tasks](crate::Builder::measure_tasks) or the strand was made to.
+    pub wait: Option<Duration>,
+    /// How long its turns took, up to the end of the last, if times are measured.
+    pub busy: Option<Duration>,
+}
+
 impl RuntimeMetrics {
     pub(crate) fn new(pool: PoolRef) -> Self {
         Self { pool }
@@ -88,6 +111,12 @@ impl RuntimeMetrics {
     #[must_use]
     pub fn executor_hops_spared(&self) -> u64 {
         self.pool.hops_spared.load(Ordering::Relaxed)
+    }
+
+    /// Figures about the strands and actors over the runtime that have a name.
+    #[must_use]
+    pub fn strands(&self) -> Vec<StrandDump> {
+        self.pool.strands.look()
     }
 
     /// Figures about each worker.

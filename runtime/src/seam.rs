@@ -3,23 +3,43 @@
 use std::alloc::Layout;
 use std::ptr::NonNull;
 
+use crate::Handle;
 use crate::executor::Runnable;
+use crate::primitive::coarse::Look;
 use crate::{context, coop, frame};
 
 pub use crate::containment::{contain_panic, discard_payload};
 pub use crate::executor::{Header, ItemTime, Limits, RunnableVtable, Transfer, Turn};
+
+pub mod strands {
+    //! What the runtime knows of strands.
+    pub use crate::trace::strands::{Listed, Name, Place};
+}
 
 pub mod primitive {
     //! What std or loom provides, for protocols that can be modelled.
     pub use crate::primitive::cell::UnsafeCell;
     pub use crate::primitive::hint::spin_loop;
     pub use crate::primitive::sync::atomic;
+    pub use crate::primitive::sync::{PlainAtomicU32, PlainAtomicU64};
     pub use crate::primitive::thread::thread_local;
 }
 
 pub mod run {
     //! Which stretch of a thread's work code belongs to.
     pub use crate::run::{FIRST, InSerial, current, enter_serial, innermost_serial, is_current};
+}
+
+/// Whether the runtime was made to measure times.
+#[must_use]
+pub fn is_measuring(runtime: &Handle) -> bool {
+    runtime.pool.config.measure_tasks
+}
+
+/// The present, in nanoseconds since some time in the past.
+#[must_use]
+pub fn now_ns() -> u64 {
+    Look::take().moment.to_number()
 }
 
 /// Runs `f` in neither the environment nor the allocator's window nor the spans of whoever calls.

@@ -12,6 +12,7 @@ use std::mem::MaybeUninit;
 
 use super::{Executor, Runnable};
 use crate::Handle;
+use crate::trace::strands::Name;
 
 /// Room for a small handle, or for a counted pointer to a larger one.
 type Room = MaybeUninit<[*mut (); 2]>;
@@ -29,6 +30,7 @@ struct Vtable {
     is_current: unsafe fn(*const ()) -> bool,
     is_innermost: unsafe fn(*const ()) -> bool,
     runtime: unsafe fn(*const ()) -> Option<*const Handle>,
+    strand_name: unsafe fn(*const ()) -> Option<Name>,
     eq: unsafe fn(*const (), *const ()) -> bool,
     /// Clones the value into a room; called with the address of a value.
     to_room: unsafe fn(*const ()) -> Room,
@@ -121,6 +123,8 @@ impl<E: Executor> Of<E> {
         is_innermost: |executor| unsafe { Self::of(executor) }.is_innermost(),
         // SAFETY: as above.
         runtime: |executor| unsafe { Self::of(executor) }.runtime().map(std::ptr::from_ref),
+        // SAFETY: as above.
+        strand_name: |executor| unsafe { Self::of(executor) }.strand_name(),
         // SAFETY: as above.
         eq: |one, other| unsafe { Self::of(one) }.eq(unsafe { Self::of(other) }),
         // SAFETY: as above.
@@ -273,6 +277,12 @@ impl Executor for AnyExecutor {
 
     fn runtime(&self) -> Option<&Handle> {
         self.as_ref().runtime()
+    }
+
+    fn strand_name(&self) -> Option<Name> {
+        let target = self.target();
+        // SAFETY: the target is of the type that the table is for, and borrowed.
+        unsafe { (self.vtable.strand_name)(target) }
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::Runnable;
 use crate::Handle;
+use crate::trace::strands::Name;
 
 /// Runs tasks somewhere.
 ///
@@ -111,8 +112,14 @@ pub trait Executor: Clone + Eq + Send + Sync + 'static {
     /// The runtime that this executor stands on: when that is shut down, it drops the tasks of this executor as its own, and until then its
     /// [dumps](crate::trace::dump) list them.
     ///
-    /// Asked once for each task, when it is launched. With `None`, tasks that wait when nobody is left who could wake them are never dropped.
+    /// Asked once for each task, when it is launched, and for each strand, when it is made. With `None`, tasks that wait when nobody is left who could wake them are never dropped.
     fn runtime(&self) -> Option<&Handle> {
+        None
+    }
+
+    /// The name of the strand that this is; if it has none, of the nearest one below that has.
+    #[doc(hidden)]
+    fn strand_name(&self) -> Option<Name> {
         None
     }
 }

@@ -11,8 +11,8 @@ use std::ptr::NonNull;
 use super::queue::{LaunchedOn, Queue, QueueHandle};
 use super::{AnyExecutor, Executor, RawExecutor, RawExecutorVtable, Reason};
 use crate::env::{self, Env};
-use crate::handle::{annotate, make_counted};
-use crate::task::{self, JoinHandle};
+use crate::handle::make_counted;
+use crate::task::{self, JoinHandle, Particulars, RawTask};
 use crate::{Handle, context};
 
 /// Of tasks whose executor stands on no runtime.
@@ -115,10 +115,11 @@ pub(super) unsafe fn spawn_perhaps_bound<F: Future + 'static>(
     }
     let pool = runtime.as_ref().map(|runtime| &runtime.pool);
     let is_measured = pool.is_some_and(|pool| pool.config.measure_tasks);
+    let strand = executor.strand_name();
     let make = || {
-        let prepare = |task| {
-            if name.is_some() || is_measured {
-                annotate(task, name, spawned_at, is_measured);
+        let prepare = |task: RawTask| {
+            if name.is_some() || strand.is_some() || is_measured {
+                task.annotate(Particulars { name: name.map(Box::from), strand, spawned_at, is_measured });
             }
         };
         let launched = executor.downcast_ref().map(LaunchedOn::new);

@@ -14,7 +14,11 @@ pub(crate) type PlainArc<T> = std::sync::Arc<T>;
 
 /// Std's `AtomicU64`, also under loom: as below.
 #[expect(clippy::disallowed_types, reason = "this is the alias that the lint points to")]
-pub(crate) type PlainAtomicU64 = std::sync::atomic::AtomicU64;
+pub type PlainAtomicU64 = std::sync::atomic::AtomicU64;
+
+/// Std's `AtomicU32`, also under loom: for counters that publish nothing.
+#[expect(clippy::disallowed_types, reason = "this is the alias that the lint points to")]
+pub type PlainAtomicU32 = std::sync::atomic::AtomicU32;
 
 /// Std's `AtomicUsize`, also under loom: for counters that publish nothing and can be in a constant.
 #[expect(clippy::disallowed_types, reason = "this is the alias that the lint points to")]

@@ -17,8 +17,9 @@ use crate::executor::{RawExecutor, RawExecutorVtable, Reason, Runnable};
 use crate::primitive::coarse::{Look, Moment};
 use crate::primitive::deque::{Injector, Steal, Worker as Deque};
 use crate::primitive::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering, fence};
-use crate::primitive::sync::{Arc, Mutex};
+use crate::primitive::sync::{Arc, Mutex, PlainArc};
 use crate::primitive::{clock, epoch};
+use crate::trace::strands::Listing;
 use crate::{context, task, tree};
 
 /// How many threads can be in `block_on` of one runtime as workers; further ones wait without taking part.
@@ -50,6 +51,8 @@ pub(crate) struct Pool {
     /// runs the task; publish nothing.
     pub(crate) hops: AtomicU64,
     pub(crate) hops_spared: AtomicU64,
+    /// The strands that have a name.
+    pub(crate) strands: PlainArc<Listing>,
     /// Who owns it.
     #[cfg(not(tress_loom))]
     owner: std::sync::OnceLock<std::sync::Weak<PoolOwner>>,
@@ -85,6 +88,7 @@ impl Pool {
             foreign_completed: AtomicU64::new(0),
             hops: AtomicU64::new(0),
             hops_spared: AtomicU64::new(0),
+            strands: PlainArc::default(),
             #[cfg(not(tress_loom))]
             owner: std::sync::OnceLock::new(),
         }

@@ -4,6 +4,7 @@ use std::panic::Location;
 use std::time::Instant;
 
 use crate::primitive::sync::atomic::{AtomicU64, Ordering};
+use crate::trace::strands::Name;
 use crate::tree::{RootRef, Tree};
 
 /// The part of a task that is made on demand: when a frame is awaited in it, or when it is spawned with a name or to be measured.
@@ -11,7 +12,7 @@ use crate::tree::{RootRef, Tree};
 /// | field | who may touch it, when |
 /// |---|---|
 /// | `tree` | see [`tree`](crate::tree) |
-/// | `name`, `spawned_at`, `is_measured` | read by anybody who holds a reference to the task; never written again |
+/// | `name`, `strand`, `spawned_at`, `is_measured` | read by anybody who holds a reference to the task; never written again |
 /// | `busy_ns` | read by anybody who holds a reference; written by whoever runs the task |
 #[repr(C)]
 #[derive(Debug)]
@@ -19,6 +20,7 @@ pub(crate) struct Annex {
     /// First, so that a pointer to an annex is one to its tree.
     pub(super) tree: Tree,
     name: Option<Box<str>>,
+    strand: Option<Name>,
     spawned_at: Option<&'static Location<'static>>,
     is_measured: bool,
     /// How long the runs that have ended have taken.
@@ -29,6 +31,8 @@ pub(crate) struct Annex {
 #[derive(Debug)]
 pub(crate) struct Particulars {
     pub(crate) name: Option<Box<str>>,
+    /// The name of the strand that it lives on.
+    pub(crate) strand: Option<Name>,
     pub(crate) spawned_at: &'static Location<'static>,
     /// Whether the length of its polls is to be measured.
     pub(crate) is_measured: bool,
@@ -38,15 +42,21 @@ impl Annex {
     pub(super) fn new(root: RootRef, particulars: Option<Particulars>) -> Self {
         let tree = Tree::new(root);
         let busy_ns = AtomicU64::new(0);
-        let (name, spawned_at, is_measured) = match particulars {
-            Some(Particulars { name, spawned_at, is_measured }) => (name, Some(spawned_at), is_measured),
-            None => (None, None, false),
+        let (name, strand, spawned_at, is_measured) = match particulars {
+            Some(Particulars { name, strand, spawned_at, is_measured }) => {
+                (name, strand, Some(spawned_at), is_measured)
+            }
+            None => (None, None, None, false),
         };
-        Self { tree, name, spawned_at, is_measured, busy_ns }
+        Self { tree, name, strand, spawned_at, is_measured, busy_ns }
     }
 
     pub(crate) fn name(&self) -> Option<&str> {
         self.name.as_deref()
+    }
+
+    pub(crate) fn strand(&self) -> Option<&str> {
+        self.strand.as_deref()
     }
 
     pub(crate) fn spawned_at(&self) -> Option<&'static Location<'static>> {

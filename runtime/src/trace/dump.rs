@@ -1,15 +1,16 @@
-//! Every task of a runtime.
+//! Every task of a runtime, and every named strand.
 
 use std::panic::Location;
 use std::time::Duration;
 
 use super::collector::Collector;
 use super::json::Json;
+use super::strands::StrandDump;
 use crate::Handle;
 use crate::primitive::clock;
 use crate::primitive::coarse::Moment;
 use crate::task::{self, Id, RawTask, Snapshot};
-use crate::{context, coop};
+use crate::{context, coop, run};
 
 /// The tasks of a runtime, at about the time of the call that made it: [`dump`].
 ///
@@ -19,6 +20,8 @@ use crate::{context, coop};
 pub struct Dump {
     /// In the order of their ids: about that in which they were spawned.
     pub tasks: Vec<TaskDump>,
+    /// The strands and actors over the runtime that have a name, in the order in which they were made.
+    pub strands: Vec<StrandDump>,
 }
 
 /// One task.
@@ -29,6 +32,8 @@ pub struct TaskDump {
     pub id: Id,
     /// Its name, if it was spawned with one (see [`task::Builder`](crate::task::Builder)).
     pub name: Option<String>,
+    /// The name of the strand that it lives on; of the nearest one that has a name, if that stands on others.
+    pub strand: Option<String>,
     /// What it did.
     pub state: State,
     /// The name of its future's type, which contains that of the function.
@@ -41,7 +46,7 @@ pub struct TaskDump {
     /// How long those polls took together, if the runtime measures that (see
     /// [`measure_tasks`](crate::Builder::measure_tasks)).
     pub busy: Option<Duration>,
-    /// The line that spawned it, if it has a name or the runtime measures tasks.
+    /// The line that spawned it, if it or its strand has a name, or the runtime measures tasks.
     pub spawned_at: Option<&'static Location<'static>>,
     /// Its frames, each after its parent; the first is the task's own future. Empty unless it was idle.
     ///
@@ -94,7 +99,7 @@ pub struct WaitDump {
     pub waited: Option<Duration>,
 }
 
-/// Looks at every task of a runtime.
+/// Looks at every task of a runtime, and at every named strand.
 ///
 /// From any thread, also inside a task, but not in a signal handler. Idle tasks are polled for it, on this thread: what that
 /// means is said at [the module](crate::trace). Tasks that begin or end meanwhile may be missing. Of a runtime that shuts down, and in the
@@ -111,7 +116,7 @@ pub fn dump(handle: &Handle) -> Dump {
     let mut tasks = Vec::new();
     context::apart(|| task::for_each(handle.pool.data(), |task| tasks.push(TaskDump::new(task, may_poll))));
     tasks.sort_by_key(|task| task.id);
-    Dump { tasks }
+    Dump { tasks, strands: handle.pool.strands.look() }
 }
 
 impl TaskDump {
@@ -127,6 +132,7 @@ impl TaskDump {
         Self {
             id: task.id(),
             name: annex.and_then(|annex| annex.name()).map(String::from),
+            strand: annex.and_then(|annex| annex.strand()).map(String::from),
             state,
             future: task.future_name(),
             age: task.born().elapsed(now),
@@ -144,6 +150,8 @@ fn look(task: RawTask, now: Moment) -> (State, Vec<FrameDump>) {
     let looked = collector.collect(|| {
         let runnable = task.claim()?;
         let _budget = coop::enter(Some(OPERATIONS));
+        // Whatever strand this is an item of: the task is none of it.
+        let _run = run::begin();
         // Whoever is to run next takes its turn in a queue.
         drop(runnable.execute());
         Ok(task.state().load())
@@ -177,20 +185,23 @@ impl State {
 }
 
 impl Dump {
-    /// As a JSON object: `{"tasks":[…]}`, whose members are named like the fields here. Durations are in seconds, unknown
+    /// As a JSON object: `{"tasks":[…],"strands":[…]}`, whose members are named like the fields here. Durations are in seconds, unknown
     /// values `null`. Frames are a flat list: however deep they are nested, all are in it, and the JSON is not.
     ///
     /// # Examples
     ///
     /// ```
     /// let runtime = tress::Runtime::new()?;
-    /// assert_eq!(tress::trace::dump(runtime.handle()).to_json(), r#"{"tasks":[]}"#);
+    /// assert_eq!(tress::trace::dump(runtime.handle()).to_json(), r#"{"tasks":[],"strands":[]}"#);
     /// # Ok::<(), std::io::Error>(())
     /// ```
     #[must_use]
     pub fn to_json(&self) -> String {
         let mut json = Json::new();
-        json.object(|json| json.key("tasks").array(&self.tasks, |json, task| task.write(json)));
+        json.object(|json| {
+            json.key("tasks").array(&self.tasks, |json, task| task.write(json));
+            json.key("strands").array(&self.strands, |json, strand| strand.write(json));
+        });
         json.into_string()
     }
 }
@@ -200,6 +211,7 @@ impl TaskDump {
         json.object(|json| {
             json.key("id").number_or_null(Some(self.id));
             json.key("name").string_or_null(self.name.as_deref());
+            json.key("strand").string_or_null(self.strand.as_deref());
             json.key("state").string(self.state.name());
             json.key("future").string(self.future);
             json.key("age").seconds_or_null(self.age);
@@ -207,6 +219,22 @@ impl TaskDump {
             json.key("busy").seconds_or_null(self.busy);
             json.key("spawned_at").location(self.spawned_at);
             json.key("frames").array(&self.frames, |json, frame| frame.write(json));
+        });
+    }
+}
+
+impl StrandDump {
+    fn write(&self, json: &mut Json) {
+        let metrics = &self.metrics;
+        json.object(|json| {
+            json.key("name").string(&self.name);
+            json.key("state").string(self.state.name());
+            json.key("depth").number_or_null(Some(metrics.depth));
+            json.key("max_depth").number_or_null(Some(metrics.max_depth));
+            json.key("turns").number_or_null(Some(metrics.turns));
+            json.key("items").number_or_null(Some(metrics.items));
+            json.key("wait").seconds_or_null(metrics.wait);
+            json.key("busy").seconds_or_null(metrics.busy);
         });
     }
 }

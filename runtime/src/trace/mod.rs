@@ -5,7 +5,9 @@ mod backtrace;
 pub(crate) mod collector;
 mod dump;
 mod json;
+pub(crate) mod strands;
 mod text;
 
 pub use self::backtrace::{Backtrace, BacktraceFrame, backtrace};
 pub use self::dump::{Dump, FrameDump, State, TaskDump, WaitDump, dump};
+pub use self::strands::{StrandDump, StrandState};

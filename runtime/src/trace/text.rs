@@ -4,10 +4,10 @@ use std::borrow::Cow;
 use std::fmt;
 use std::time::Duration;
 
-use super::{Dump, FrameDump, State, TaskDump, WaitDump};
+use super::{Dump, FrameDump, State, StrandDump, StrandState, TaskDump, WaitDump};
 
-/// Each task with its frames below it, indented by their depth. The deeper ones of a long chain are all indented alike, and say how deep they are by
-/// a number in brackets.
+/// Each task with its frames below it, indented by their depth; then the named strands. The deeper frames of a long chain are all indented alike, and say how
+/// deep they are by a number in brackets.
 impl fmt::Display for Dump {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let count = self.tasks.len();
@@ -15,7 +15,11 @@ impl fmt::Display for Dump {
         for task in &self.tasks {
             write!(f, "\n{task}")?;
         }
-        Ok(())
+        match self.strands.len() {
+            0 => return Ok(()),
+            count => writeln!(f, "\n{count} named {}", if count == 1 { "strand" } else { "strands" })?,
+        }
+        self.strands.iter().try_for_each(|strand| strand.fmt(f))
     }
 }
 
@@ -24,6 +28,9 @@ impl fmt::Display for TaskDump {
         write!(f, "task {}", self.id)?;
         if let Some(name) = &self.name {
             write!(f, " {name:?}")?;
+        }
+        if let Some(strand) = &self.strand {
+            write!(f, " on {strand:?}")?;
         }
         write!(f, ": {}, {} {}", self.state, self.polls, if self.polls == 1 { "poll" } else { "polls" })?;
         if let Some(age) = self.age {
@@ -40,6 +47,24 @@ impl fmt::Display for TaskDump {
             writeln!(f, "  {}", short(self.future))?;
         }
         self.frames.iter().try_for_each(|frame| frame.fmt(f))
+    }
+}
+
+/// A line.
+impl fmt::Display for StrandDump {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { name, state, metrics } = self;
+        write!(f, "strand {name:?}: {state}, {} waiting, {} at most", metrics.depth, metrics.max_depth)?;
+        let (items, turns) = (metrics.items, metrics.turns);
+        write!(f, ", {items} {}", if items == 1 { "item" } else { "items" })?;
+        write!(f, " in {turns} {}", if turns == 1 { "turn" } else { "turns" })?;
+        if let Some(busy) = metrics.busy {
+            write!(f, ", {} busy", Rounded(busy))?;
+        }
+        if let Some(wait) = metrics.wait {
+            write!(f, ", {} queued", Rounded(wait))?;
+        }
+        writeln!(f)
     }
 }
 
@@ -66,6 +91,12 @@ impl fmt::Display for WaitDump {
 }
 
 impl fmt::Display for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl fmt::Display for StrandState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())
     }
