@@ -264,12 +264,7 @@ pub(crate) fn make_counted<R>(
 /// Keeps what is known of a new task.
 #[cold]
 #[inline(never)]
-fn annotate(
-    task: RawTask,
-    name: Option<&str>,
-    spawned_at: &'static Location<'static>,
-    is_measured: bool,
-) {
+fn annotate(task: RawTask, name: Option<&str>, spawned_at: &'static Location<'static>, is_measured: bool) {
     task.annotate(Particulars { name: name.map(Box::from), strand: None, spawned_at, is_measured });
 }
 

@@ -4,6 +4,7 @@ mod actor;
 mod builder;
 mod cell;
 mod job;
+mod local;
 mod primitive;
 mod serial;
 mod strand;
@@ -13,4 +14,6 @@ pub use self::actor::{
 };
 pub use self::builder::Builder;
 pub use self::cell::{BorrowError, RefMut, StrandCell};
+pub use self::local::Local;
 pub use self::strand::Strand;
+pub use tress_runtime::StrandMetrics;

@@ -12,13 +12,15 @@ use tress_runtime::Handle as RuntimeHandle;
 #[cfg(not(tress_loom))]
 use tress_runtime::executor::launch;
 use tress_runtime::executor::{AnyExecutor, Executor, Runnable};
-use tress_runtime::seam::{self, Limits, run};
+use tress_runtime::seam::strands::Name;
+use tress_runtime::seam::{self, run};
 #[cfg(not(tress_loom))]
 use tress_runtime::task::JoinHandle;
 
-use crate::builder::{Builder, LIMITS};
+use crate::StrandMetrics;
+use crate::builder::Builder;
 use crate::job::Job;
-use crate::serial::{Handle, Host, Place, Serial, SerialRef};
+use crate::serial::{Choices, Handle, Host, Place, Serial, SerialRef};
 
 /// A serial executor over another executor: what runs on it never overlaps, on whichever threads it runs.
 ///
@@ -71,8 +73,10 @@ pub struct Strand<E = RuntimeHandle> {
 #[repr(C)]
 struct Core(Serial);
 
-// SAFETY: it is the first field, and made with this type's table (see `Strand::with_limits`).
-unsafe impl Host for Core {}
+// SAFETY: it is the first field, and made with this type's table (see `Strand::with_choices`).
+unsafe impl Host for Core {
+    const HAS_LOCALS: bool = true;
+}
 
 impl<E: Executor> Strand<E> {
     /// A strand over an executor.
@@ -82,10 +86,10 @@ impl<E: Executor> Strand<E> {
     /// See [`Strand`].
     #[must_use]
     pub fn new(executor: E) -> Self {
-        Self::with_limits(executor, LIMITS)
+        Self::with_choices(executor, Choices::default())
     }
 
-    /// A strand with other limits than the usual ones.
+    /// A strand with a name, values, or other limits than the usual ones.
     ///
     /// # Examples
     ///
@@ -94,8 +98,8 @@ impl<E: Executor> Strand<E> {
         Builder::new(executor)
     }
 
-    pub(crate) fn with_limits(executor: E, limits: Limits) -> Self {
-        let serial = Serial::new::<Core>(Some(AnyExecutor::new(executor)), limits);
+    pub(crate) fn with_choices(executor: E, choices: Choices) -> Self {
+        let serial = Serial::new::<Core>(Some(AnyExecutor::new(executor)), choices);
         Self { core: Handle::new(Core(serial)), _executor: PhantomData }
     }
 
@@ -117,6 +121,34 @@ impl<E: Executor> Strand<E> {
             .downcast_ref()
             .or_else(|| any.downcast_ref())
             .expect("it is what the strand was made with")
+    }
+
+    /// Its name, if it was [given](Builder::name) one.
+    #[must_use]
+    pub fn name(&self) -> Option<&str> {
+        self.core.name().map(AsRef::as_ref)
+    }
+
+    /// Figures about it.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use tress::executor::Manual;
+    /// use tress::strand::Strand;
+    ///
+    /// let manual = Manual::new();
+    /// let strand = Strand::new(manual.executor());
+    /// for _ in 0..3 {
+    ///     strand.post(|| ());
+    /// }
+    /// manual.run_one();
+    /// let metrics = strand.metrics();
+    /// assert_eq!((metrics.turns, metrics.items, metrics.depth), (1, 3, 0));
+    /// ```
+    #[must_use]
+    pub fn metrics(&self) -> StrandMetrics {
+        self.core.metrics()
     }
 
     fn any(&self) -> &AnyExecutor {
@@ -273,6 +305,10 @@ impl<E: Executor> Executor for Strand<E> {
 
     fn runtime(&self) -> Option<&RuntimeHandle> {
         self.any().runtime()
+    }
+
+    fn strand_name(&self) -> Option<Name> {
+        self.core.name().cloned().or_else(|| self.any().strand_name())
     }
 }
 

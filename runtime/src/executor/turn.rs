@@ -10,7 +10,7 @@ use crate::primitive::sync::atomic::{AtomicU32, Ordering};
 pub struct ItemTime(AtomicU32);
 
 /// After how much a turn is over.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// So many items are run, at most.
     pub items: u32,

@@ -129,7 +129,8 @@ impl Listing {
                 found.push((Arc::clone(&entry.name), state, metrics));
             }
         }
-        let named = |(name, state, metrics): (Name, _, _)| StrandDump { name: name.as_ref().into(), state, metrics };
+        let named =
+            |(name, state, metrics): (Name, _, _)| StrandDump { name: name.as_ref().into(), state, metrics };
         found.into_iter().map(named).collect()
     }
 }

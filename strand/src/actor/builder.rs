@@ -8,6 +8,7 @@ use tress_runtime::executor::{AnyExecutor, Executor};
 
 use super::Actor;
 use super::core::{Core, Settings};
+use crate::serial::Choices;
 
 /// Makes an [`Actor`] with more than a state.
 ///
@@ -27,11 +28,12 @@ pub struct ActorBuilder<T> {
     executor: Option<AnyExecutor>,
     capacity: usize,
     poisons: bool,
+    choices: Choices,
 }
 
 impl<T: Send + 'static> ActorBuilder<T> {
     pub(super) fn new(state: T) -> Self {
-        Self { state, executor: None, capacity: usize::MAX, poisons: false }
+        Self { state, executor: None, capacity: usize::MAX, poisons: false, choices: Choices::default() }
     }
 
     /// Where closures are run for which callers have no time: those of others that they have been at for long enough, and what is
@@ -52,12 +54,26 @@ impl<T: Send + 'static> ActorBuilder<T> {
         Self { poisons, ..self }
     }
 
+    /// What the actor is called: [`trace::dump`](tress_runtime::trace::dump) and
+    /// [`RuntimeMetrics::strands`](tress_runtime::RuntimeMetrics::strands) list it, if its executor is over a runtime. Names need not differ.
+    pub fn name(mut self, name: &str) -> Self {
+        self.choices.name = Some(name.into());
+        self
+    }
+
+    /// Whether the actor measures [how long it waits and runs](crate::StrandMetrics). The default is no, unless the runtime
+    /// [measures tasks](tress_runtime::Builder::measure_tasks).
+    pub fn measure(mut self, measure: bool) -> Self {
+        self.choices.is_measured = measure;
+        self
+    }
+
     /// Makes the actor.
     #[must_use]
     pub fn build(self) -> Actor<T> {
-        let Self { state, executor, capacity, poisons } = self;
+        let Self { state, executor, capacity, poisons, choices } = self;
         let executor = executor.or_else(|| Handle::try_current().ok().map(AnyExecutor::new));
-        let core = Core::make(state, Settings { executor, capacity, poisons });
+        let core = Core::make(state, Settings { executor, capacity, poisons, choices });
         Actor { core, _state: PhantomData }
     }
 }
@@ -68,6 +84,7 @@ impl<T> fmt::Debug for ActorBuilder<T> {
             .field("executor", &self.executor)
             .field("capacity", &self.capacity)
             .field("poison", &self.poisons)
+            .field("choices", &self.choices)
             .finish_non_exhaustive()
     }
 }

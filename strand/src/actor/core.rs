@@ -7,10 +7,9 @@ use std::ptr::NonNull;
 use tress_runtime::executor::AnyExecutor;
 
 use super::CallError;
-use crate::builder::LIMITS;
 use crate::primitive::UnsafeCell;
 use crate::primitive::atomic::{AtomicBool, AtomicUsize, Ordering};
-use crate::serial::{Handle, Host, Serial};
+use crate::serial::{Choices, Handle, Host, Serial};
 
 /// The state, and who has it.
 #[repr(C)]
@@ -27,7 +26,10 @@ pub(super) struct Core<T> {
 }
 
 // SAFETY: the serial part is the first field, and made with this type's table.
-unsafe impl<T: Send + 'static> Host for Core<T> {}
+unsafe impl<T: Send + 'static> Host for Core<T> {
+    // Calls run on whichever stack.
+    const HAS_LOCALS: bool = false;
+}
 // SAFETY: the state is lent to one thread at a time; it may be sent.
 unsafe impl<T: Send> Send for Core<T> {}
 // SAFETY: as above.
@@ -39,12 +41,13 @@ pub(super) struct Settings {
     pub(super) executor: Option<AnyExecutor>,
     pub(super) capacity: usize,
     pub(super) poisons: bool,
+    pub(super) choices: Choices,
 }
 
 impl<T: Send + 'static> Core<T> {
     pub(super) fn make(state: T, settings: Settings) -> Handle {
         Handle::new(Self {
-            serial: Serial::new::<Self>(settings.executor, LIMITS),
+            serial: Serial::new::<Self>(settings.executor, settings.choices),
             is_poisoned: AtomicBool::new(false),
             poisons: settings.poisons,
             capacity: settings.capacity,

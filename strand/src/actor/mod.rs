@@ -20,6 +20,7 @@ pub use self::call::Call;
 use self::core::Core;
 pub use self::error::{CallError, PostError, TryCallError};
 pub use self::hold::{Access, AccessError, With};
+use crate::StrandMetrics;
 use crate::serial::{Handle, Place, Pushed, Serial};
 
 /// State that is called from anywhere, by one caller at a time: as a mutex that nobody waits for with his thread, or a task with a channel, and cheaper
@@ -85,7 +86,7 @@ impl<T: Send + 'static> Actor<T> {
         Self::builder(state).build()
     }
 
-    /// An actor with an executor of its own, a limit, or poisoning.
+    /// An actor with an executor of its own, a name, a limit, or poisoning.
     pub fn builder(state: T) -> ActorBuilder<T> {
         ActorBuilder::new(state)
     }
@@ -306,6 +307,18 @@ impl<T: Send + 'static> Actor<T> {
             unsafe { core.serial.leave() };
         }
         Ok(())
+    }
+
+    /// Its name, if it was [given](ActorBuilder::name) one.
+    #[must_use]
+    pub fn name(&self) -> Option<&str> {
+        self.core().serial.name().map(AsRef::as_ref)
+    }
+
+    /// Figures about what was queued: a call that finds the actor idle is not counted.
+    #[must_use]
+    pub fn metrics(&self) -> StrandMetrics {
+        self.core().serial.metrics()
     }
 
     /// Whether a call has panicked, and the actor [poisons](ActorBuilder::poison).

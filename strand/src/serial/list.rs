@@ -49,13 +49,14 @@ impl List {
         Some(unsafe { Runnable::from_raw(header) })
     }
 
-    /// Takes over a chain that links each runnable to the one that came before it.
+    /// Takes over a chain that links each runnable to the one that came before it; says how many they are.
     ///
     /// # Safety
     ///
     /// The chain is the caller's: nobody else owns its runnables.
-    pub(crate) unsafe fn append_reversed(&mut self, last: NonNull<Header>) {
+    pub(crate) unsafe fn append_reversed(&mut self, last: NonNull<Header>) -> u32 {
         let (mut next, mut header) = (ptr::null_mut(), last.as_ptr());
+        let mut count = 1_u32;
         loop {
             // SAFETY: the caller owns it, so its head is there.
             let link = unsafe { &(*header).link };
@@ -66,8 +67,10 @@ impl List {
                 break;
             }
             header = former;
+            count = count.saturating_add(1);
         }
         self.append(header, last.as_ptr());
+        count
     }
 
     #[inline]

@@ -4,7 +4,10 @@
     reason = "a hand-made runnable that lies in what it keeps, and a count of references of its own"
 )]
 
+mod counts;
+mod extras;
 mod list;
+mod look;
 #[cfg(all(test, tress_loom))]
 mod model;
 pub(crate) mod node;
@@ -17,15 +20,18 @@ use std::ops::Deref;
 use std::ptr::{self, NonNull};
 
 use tress_runtime::executor::{AnyExecutor, Executor, Runnable};
-use tress_runtime::seam::{self, Header, ItemTime, Limits, RunnableVtable, Transfer, Turn, run};
+use tress_runtime::seam::{self, Header, ItemTime, RunnableVtable, Transfer, Turn, run};
 
+use self::counts::Counts;
+pub(crate) use self::extras::{Choices, Locals};
+use self::extras::{ExtrasCell, Stretch};
 use self::list::List;
 pub(crate) use self::waiter::Acquire;
 use self::waiter::Given;
 pub(crate) use self::word::Pushed;
 use self::word::{Released, Word};
 use crate::primitive::UnsafeCell;
-use crate::primitive::atomic::{AtomicPtr, AtomicU64, AtomicUsize, Ordering};
+use crate::primitive::atomic::{AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use crate::primitive::{spin_loop, thread_local};
 
 /// What runs one item after the other, on whichever thread: what strands and actors have in common.
@@ -35,20 +41,22 @@ use crate::primitive::{spin_loop, thread_local};
 pub(crate) struct Serial {
     /// The head of the *drain*, which is a runnable of the executor below while it is queued there. Its `state` counts references.
     header: Header,
-    /// The address of the whole, as it was allocated: what is only known by a reference to this part must not free it. Written before it is shared.
-    whole: NonNull<Self>,
     word: Word,
     /// Who is at work. Values: [`NOBODY`]; [`ASLEEP`]; or the number of the holder's [run](run). Written by the holder, `Relaxed`: it publishes nothing, and
     /// whoever compares it with his own run has written it himself, or reads something else.
     holder: AtomicU64,
     /// What waits, apart from what has arrived since. The holder's.
     local: UnsafeCell<List>,
+    /// Beside the list, which is written with them.
+    counts: Counts,
+    item_time: ItemTime,
     /// Handles: with the last one, what waits is dropped instead of run. Values: a count.
-    handles: AtomicUsize,
+    handles: AtomicU32,
+    /// The address of the whole, as it was allocated: what is only known by a reference to this part must not free it. Written before it is shared.
+    whole: NonNull<Self>,
     /// Where drains run; none for one that only runs on the threads of those who call.
     executor: Option<AnyExecutor>,
-    item_time: ItemTime,
-    limits: Limits,
+    extras: ExtrasCell,
 }
 
 /// The table of a drain, and what else depends on what the `Serial` is the first part of.
@@ -58,6 +66,8 @@ pub(crate) struct SerialVtable {
     runnable: RunnableVtable,
     /// Drops the whole and gives its memory back.
     free: unsafe fn(NonNull<Serial>),
+    /// See [`Host::HAS_LOCALS`].
+    has_locals: bool,
 }
 
 /// A counted reference, which keeps the memory, and nothing that is queued.
@@ -72,12 +82,16 @@ pub(crate) struct Handle(NonNull<Serial>);
 ///
 /// The type is `repr(C)` and its first field is a `Serial` that was made with this type's [`VTABLE`](Host::VTABLE).
 pub(crate) unsafe trait Host: Send + Sync + Sized + 'static {
+    /// Whether its items may have values of it: only if all that it runs is an item.
+    const HAS_LOCALS: bool;
+
     const VTABLE: SerialVtable = SerialVtable {
         runnable: RunnableVtable { run: Serial::run, cancel: Serial::cancel },
         free: |serial| {
             // SAFETY: nobody refers to it any more, and it is the first part of what `SerialRef::new` has boxed.
             drop(unsafe { Box::from_raw(serial.cast::<Self>().as_ptr()) });
         },
+        has_locals: Self::HAS_LOCALS,
     };
 }
 
@@ -96,7 +110,7 @@ const _: () = assert!(ASLEEP < run::FIRST, "no run has the number of a value of 
 
 impl Serial {
     /// To be put at the beginning of an `H`.
-    pub(crate) fn new<H: Host>(executor: Option<AnyExecutor>, limits: Limits) -> Self {
+    pub(crate) fn new<H: Host>(executor: Option<AnyExecutor>, choices: Choices) -> Self {
         let header = Header {
             state: AtomicUsize::new(1),
             link: AtomicPtr::new(ptr::null_mut()),
@@ -104,14 +118,15 @@ impl Serial {
         };
         Self {
             header,
-            whole: NonNull::dangling(),
             word: Word::new(),
             holder: AtomicU64::new(NOBODY),
             local: UnsafeCell::new(List::new()),
-            handles: AtomicUsize::new(1),
-            executor,
+            counts: Counts::new(),
             item_time: ItemTime::unknown(),
-            limits,
+            handles: AtomicU32::new(1),
+            whole: NonNull::dangling(),
+            extras: ExtrasCell::new(choices, executor.as_ref()),
+            executor,
         }
     }
 
@@ -207,8 +222,9 @@ impl Serial {
         self.local.with_mut(|local| {
             // SAFETY: the list is the holder's, and nobody has it further up on the stack: items are run without it.
             let local = unsafe { &mut *local };
-            self.word.take_arrivals(local);
+            let arrived = self.word.take_arrivals(local);
             local.push_back(runnable);
+            self.counts.queued(arrived.saturating_add(1));
         });
     }
 
@@ -223,8 +239,12 @@ impl Serial {
             // SAFETY: as in `push_local`.
             let local = unsafe { &mut *local };
             if local.is_empty() {
-                self.word.take_arrivals(local);
+                match self.word.take_arrivals(local) {
+                    0 => return None,
+                    arrived => self.counts.queued(arrived),
+                }
             }
+            self.counts.taken();
             local.pop_front()
         })
     }
@@ -279,10 +299,13 @@ impl Serial {
     /// By the holder, who is at work, has a reference until the call returns, and is no part of anything that is polled around this.
     unsafe fn drain(&self) {
         let _serial = run::enter_serial(self.address());
-        let mut turn = Turn::begin(self.limits);
+        let mut turn = Turn::begin(self.limits());
+        let mut stretch = Stretch::begin(self.times());
+        self.counts.turn();
         loop {
             // SAFETY: the caller's promise.
             let Some(item) = (unsafe { self.next() }) else {
+                stretch.count();
                 // SAFETY: as above.
                 if unsafe { self.try_release() } {
                     return;
@@ -292,14 +315,18 @@ impl Serial {
             if self.handles.load(Ordering::Relaxed) == 0 {
                 drop(item);
             } else if waiter::is_waiter(&item) {
+                self.counts.item();
+                stretch.count();
                 match waiter::give(self, item) {
                     Given::Away => return,
                     Given::Kept => continue,
                 }
             } else {
+                self.counts.item();
                 seam::run_next(item);
             }
             if turn.is_over(&self.item_time) && self.executor.is_some() {
+                stretch.count();
                 // SAFETY: as above.
                 return unsafe { self.pass_on(Place::Behind) };
             }
@@ -375,6 +402,9 @@ impl Serial {
         // One is the drain's; the other keeps the executor while it is at work here.
         // SAFETY: the holder keeps it.
         let keep = unsafe { SerialRef::count(this) };
+        if let Some(times) = keep.times() {
+            times.hand_over();
+        }
         keep.sleep();
         keep.retain();
         // SAFETY: the reference has just been counted; whoever makes it idle has given up the right to make a drain, and no two are holders.
@@ -393,6 +423,9 @@ impl Serial {
         // SAFETY: the drain owns a reference, which is used up here.
         let serial = SerialRef(header.cast());
         serial.enter();
+        if let Some(times) = serial.times() {
+            times.arrive();
+        }
         // SAFETY: the drain is the holder.
         unsafe { serial.drain() };
         None
@@ -404,6 +437,7 @@ impl Serial {
         let serial = SerialRef(header.cast());
         serial.enter();
         seam::apart(|| {
+            let _serial = run::enter_serial(serial.address());
             loop {
                 // SAFETY: the drain is the holder.
                 match unsafe { serial.next() } {
@@ -436,6 +470,7 @@ const PATIENCE: [u32; 0] = [];
 impl fmt::Debug for Serial {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Serial")
+            .field("name", &self.name())
             .field("word", &self.word)
             .field("is_current", &self.is_current())
             .field("executor", &self.executor)
@@ -458,6 +493,8 @@ impl Handle {
         let whole: NonNull<Serial> = NonNull::from(Box::leak(Box::new(host))).cast();
         // SAFETY: it is the first part of what has just been boxed, and nobody else knows it.
         unsafe { (*whole.as_ptr()).whole = whole };
+        // SAFETY: as above; from now on it is only shared, until its last reference withdraws it.
+        unsafe { whole.as_ref().enlist() };
         Self(whole)
     }
 
@@ -488,7 +525,11 @@ impl Clone for Handle {
     fn clone(&self) -> Self {
         // Relaxed: who counts one more has one.
         let former = self.handles.fetch_add(1, Ordering::Relaxed);
-        assert!(former < usize::MAX / 2, "there are too many handles of a strand");
+        if former >= u32::MAX / 2 {
+            // Taken back: some that are refused must not be as many as it takes for the count to begin anew.
+            self.handles.fetch_sub(1, Ordering::Relaxed);
+            panic!("there are too many handles of a strand");
+        }
         Self(self.0)
     }
 }
@@ -545,6 +586,7 @@ impl Drop for SerialRef {
         while let Some(item) = unsafe { self.next() } {
             drop(item);
         }
+        self.withdraw();
         // SAFETY: the last reference has been given up.
         unsafe { (vtable.free)(self.whole) };
     }

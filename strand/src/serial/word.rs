@@ -97,15 +97,16 @@ impl Word {
         }
     }
 
-    /// Appends what has arrived to the holder's list, in the order in which it came.
+    /// Appends what has arrived to the holder's list, in the order in which it came; says how much that is.
     #[inline]
-    pub(crate) fn take_arrivals(&self, list: &mut List) {
-        if self.has_arrivals() {
-            // Acquire: see `Word`.
-            let last = self.0.swap(HELD, Ordering::Acquire);
-            // SAFETY: pushes have given the runnables up; the chain is the caller's now.
-            unsafe { list.append_reversed(NonNull::new(last).expect("only the holder makes it idle")) };
+    pub(crate) fn take_arrivals(&self, list: &mut List) -> u32 {
+        if !self.has_arrivals() {
+            return 0;
         }
+        // Acquire: see `Word`.
+        let last = self.0.swap(HELD, Ordering::Acquire);
+        // SAFETY: pushes have given the runnables up; the chain is the caller's now.
+        unsafe { list.append_reversed(NonNull::new(last).expect("only the holder makes it idle")) }
     }
 
     /// Gives it up, unless something has arrived.
