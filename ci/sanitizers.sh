@@ -49,7 +49,10 @@ tests+=(
     scopes_leave_nobody_behind
 )
 # Strands, and what belongs to them.
-tests+=(actor_calls_take_turns strand_items_never_overlap)
+tests+=(
+    actor_calls_take_turns dump_lists_named_strands strand_items_never_overlap strand_locals_stay_on_their_strand
+    strand_metrics_count strands_shared_and_churned
+)
 # For the same reason: it measures the stack; it compares what is polled in one go, which is as much as there is stack
 # for; it moves megabytes over the stack, in more copies than fit.
 skipped=(and_the_stack_stays_flat step_by_step of_a_megabyte)
