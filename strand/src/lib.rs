@@ -1,4 +1,5 @@
 //! Serial executors over any executor of tress, and state that belongs to them.
+#![doc = include_str!("../README.md")]
 
 mod actor;
 mod builder;

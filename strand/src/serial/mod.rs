@@ -493,9 +493,10 @@ impl Handle {
         let whole: NonNull<Serial> = NonNull::from(Box::leak(Box::new(host))).cast();
         // SAFETY: it is the first part of what has just been boxed, and nobody else knows it.
         unsafe { (*whole.as_ptr()).whole = whole };
-        // SAFETY: as above; from now on it is only shared, until its last reference withdraws it.
-        unsafe { whole.as_ref().enlist() };
-        Self(whole)
+        let handle = Self(whole);
+        // SAFETY: from now on it is only shared, until its last reference withdraws it.
+        unsafe { handle.enlist() };
+        handle
     }
 
     /// Its address, with which the whole can be reached.
