@@ -21,7 +21,7 @@ fn poll<F: Future + Unpin>(future: &mut F) -> Poll<F::Output> {
 }
 
 /// An actor whose state is kept by a call on another thread until the sender is dropped; and what to wait for then.
-fn busy(actor: &Actor<u32>) -> (mpsc::Sender<()>, thread::JoinHandle<()>) {
+fn busy<T: Send + 'static>(actor: &Actor<T>) -> (mpsc::Sender<()>, thread::JoinHandle<()>) {
     let (tx, rx) = mpsc::channel::<()>();
     let (begun, has_begun) = mpsc::channel();
     let actor = actor.clone();
@@ -303,6 +303,45 @@ fn a_full_actor_refuses_and_gives_the_closure_back() {
     assert_eq!(poll(&mut queued), Poll::Ready(Ok(())));
     actor.post(f).expect("there is room");
     assert_eq!(actor.try_call(|number| *number), Ok(11));
+}
+
+#[test]
+fn who_reserves_waits_for_room_and_loses_nothing() {
+    let _watchdog = watchdog();
+    let actor = Actor::builder(Vec::new()).capacity(2).build();
+    let (release, thread) = busy(&actor);
+    let permit = poll(&mut pin!(actor.reserve()));
+    let Poll::Ready(Ok(permit)) = permit else { panic!("there is room") };
+    actor.post(|numbers: &mut Vec<u32>| numbers.push(1)).expect("there is room");
+    assert!(matches!(actor.post(|_| ()), Err(PostError::Full(_))), "the permit keeps its room");
+    let (mut second, mut third) = (Box::pin(actor.reserve()), Box::pin(actor.reserve()));
+    assert!(poll(&mut second).is_pending() && poll(&mut third).is_pending());
+    // Who leaves takes nothing, and who has not used his room gives it to the next one.
+    drop(second);
+    drop(permit);
+    let Poll::Ready(Ok(permit)) = poll(&mut third) else { panic!("room was given back") };
+    permit.post(|numbers| numbers.push(2));
+    assert!(matches!(actor.post(|_| ()), Err(PostError::Full(_))));
+    drop(release);
+    thread.join().expect("it ends");
+    assert_eq!(actor.try_call(|numbers| numbers.clone()).expect("it is idle"), [1, 2]);
+    for number in 3..100 {
+        let Poll::Ready(Ok(permit)) = poll(&mut pin!(actor.reserve())) else { panic!("all was given back") };
+        permit.post(move |numbers| numbers.push(number));
+    }
+    assert_eq!(actor.try_call(|numbers| numbers.len()), Ok(99));
+}
+
+#[test]
+fn who_reserves_inside_a_call_of_the_same_actor_is_told_so() {
+    let _watchdog = watchdog();
+    let runtime = runtime(1);
+    let actor = Actor::builder(()).capacity(1).build();
+    let own = actor.clone();
+    runtime.block_on(async {
+        let inside = actor.call_async(async move |()| own.reserve().await.map(drop)).await;
+        assert_eq!(inside.expect("it is called"), Err(CallError::Reentrant));
+    });
 }
 
 #[test]

@@ -10,6 +10,8 @@ mod primitive;
 mod serial;
 mod strand;
 
+#[cfg(not(tress_loom))]
+pub use self::actor::PostPermit;
 pub use self::actor::{
     Access, AccessError, Actor, ActorBuilder, Call, CallError, PostError, TryCallError, With,
 };

@@ -163,7 +163,7 @@ where
         if core.serial.contend() {
             return Some(Step::Run);
         }
-        if !core.start_waiting() {
+        if !core.room().try_take() {
             return Some(Step::Fail(CallError::Full));
         }
         let Self::Start(f) = mem::replace(self, Self::Done) else {
@@ -172,7 +172,7 @@ where
         let (call, runnable) = CallNode::new(f, core);
         if let Pushed::Acquired(runnable) = core.serial.push(runnable) {
             let _ = runnable.into_raw();
-            core.stop_waiting();
+            core.room().give_back();
             // SAFETY: nobody has seen it.
             let Payload::Closure(f) = (unsafe { CallNode::payload(call) }) else {
                 unreachable!("it was just put there")
@@ -241,7 +241,7 @@ where
         let this = unsafe { call.as_ref() };
         // SAFETY: who runs what is queued keeps the core.
         let core = unsafe { this.core.as_ref() };
-        core.stop_waiting();
+        core.room().give_back();
         if this.node.claim() == Claimed::Cancelled {
             // SAFETY: the holder leaves.
             unsafe { Self::leave(call) };
@@ -278,7 +278,7 @@ where
         // SAFETY: the holder has not left.
         let this = unsafe { call.as_ref() };
         // SAFETY: who drops what is queued keeps the core.
-        unsafe { this.core.as_ref() }.stop_waiting();
+        unsafe { this.core.as_ref() }.room().give_back();
         if this.node.claim() == Claimed::Cancelled {
             // SAFETY: the holder leaves.
             return unsafe { Self::leave(call) };

@@ -7,8 +7,9 @@ use std::ptr::NonNull;
 use tress_runtime::executor::AnyExecutor;
 
 use super::CallError;
+use super::room::Room;
 use crate::primitive::UnsafeCell;
-use crate::primitive::atomic::{AtomicBool, AtomicUsize, Ordering};
+use crate::primitive::atomic::{AtomicBool, Ordering};
 use crate::serial::{Choices, Handle, Host, Serial};
 
 /// The state, and who has it.
@@ -18,10 +19,8 @@ pub(super) struct Core<T> {
     /// Values: whether a call has panicked, and that matters. Written by the holder; published with the rest of what he does.
     is_poisoned: AtomicBool,
     poisons: bool,
-    /// How many calls and posts may wait; `usize::MAX` for any number.
-    capacity: usize,
-    /// Values: how many do, where that is limited.
-    waiting: AtomicUsize,
+    /// For calls and posts that wait.
+    room: Room,
     state: UnsafeCell<T>,
 }
 
@@ -50,8 +49,7 @@ impl<T: Send + 'static> Core<T> {
             serial: Serial::new::<Self>(settings.executor, settings.choices),
             is_poisoned: AtomicBool::new(false),
             poisons: settings.poisons,
-            capacity: settings.capacity,
-            waiting: AtomicUsize::new(0),
+            room: Room::new(settings.capacity),
             state: UnsafeCell::new(state),
         })
     }
@@ -120,22 +118,8 @@ impl<T: Send + 'static> Core<T> {
         self.is_poisoned.store(false, Ordering::Relaxed);
     }
 
-    /// Counts one that waits, unless as many do as may.
-    pub(super) fn start_waiting(&self) -> bool {
-        if self.capacity == usize::MAX {
-            return true;
-        }
-        let is_full = self.waiting.fetch_add(1, Ordering::Relaxed) >= self.capacity;
-        if is_full {
-            self.waiting.fetch_sub(1, Ordering::Relaxed);
-        }
-        !is_full
-    }
-
-    pub(super) fn stop_waiting(&self) {
-        if self.capacity != usize::MAX {
-            self.waiting.fetch_sub(1, Ordering::Relaxed);
-        }
+    pub(super) fn room(&self) -> &Room {
+        &self.room
     }
 }
 

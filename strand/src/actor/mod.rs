@@ -6,8 +6,15 @@ mod call;
 mod core;
 mod error;
 mod hold;
+#[cfg(not(tress_loom))]
+mod permit;
 mod post;
 mod reentrance;
+#[cfg(not(tress_loom))]
+mod room;
+#[cfg(tress_loom)]
+#[path = "roomless.rs"]
+mod room;
 
 use std::fmt;
 use std::future::Future;
@@ -20,6 +27,8 @@ pub use self::call::Call;
 use self::core::Core;
 pub use self::error::{CallError, PostError, TryCallError};
 pub use self::hold::{Access, AccessError, With};
+#[cfg(not(tress_loom))]
+pub use self::permit::PostPermit;
 use crate::StrandMetrics;
 use crate::serial::{Handle, Place, Pushed, Serial};
 
@@ -274,7 +283,7 @@ impl<T: Send + 'static> Actor<T> {
     ///
     /// # Errors
     ///
-    /// If as many wait as [may](ActorBuilder::capacity): then the closure comes back.
+    /// If as many wait as [may](ActorBuilder::capacity): then the closure comes back. [`reserve`](Self::reserve) waits for room instead.
     ///
     /// # Examples
     ///
@@ -289,10 +298,15 @@ impl<T: Send + 'static> Actor<T> {
     /// # });
     /// ```
     pub fn post<F: FnOnce(&mut T) + Send + 'static>(&self, f: F) -> Result<(), PostError<F>> {
-        let core = self.core();
-        if !core.start_waiting() {
+        if !self.core().room().try_take() {
             return Err(PostError::Full(f));
         }
+        self.post_into_room(f);
+        Ok(())
+    }
+
+    fn post_into_room<F: FnOnce(&mut T) + Send + 'static>(&self, f: F) {
+        let core = self.core();
         let runnable = post::runnable(core, f);
         if core.serial.executor().is_some() {
             // SAFETY: the handle keeps it.
@@ -306,7 +320,6 @@ impl<T: Send + 'static> Actor<T> {
             // SAFETY: as above, and this is a handle.
             unsafe { core.serial.leave() };
         }
-        Ok(())
     }
 
     /// Its name, if it was [given](ActorBuilder::name) one.

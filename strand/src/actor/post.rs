@@ -53,6 +53,6 @@ impl<T: Send + 'static> Queued<T> {
 impl<T: Send + 'static> Drop for Queued<T> {
     fn drop(&mut self) {
         // SAFETY: who runs or drops it has a reference to the core.
-        unsafe { self.0.as_ref() }.stop_waiting();
+        unsafe { self.0.as_ref() }.room().give_back();
     }
 }
