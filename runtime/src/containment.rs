@@ -14,6 +14,25 @@ pub fn contain_panic(f: impl FnOnce()) {
     }
 }
 
+/// Holds a foreign value whose drop may panic, in a place that may unwind: there a second panic would end the process. It ends here.
+pub(crate) struct Contained<T>(Option<T>);
+
+impl<T> Contained<T> {
+    pub(crate) fn new(value: T) -> Self {
+        Self(Some(value))
+    }
+
+    pub(crate) fn get(&self) -> &T {
+        self.0.as_ref().expect("it is there until it is dropped")
+    }
+}
+
+impl<T> Drop for Contained<T> {
+    fn drop(&mut self) {
+        contain_panic(|| drop(self.0.take()));
+    }
+}
+
 /// Drops what a panic left behind.
 ///
 /// The payload is as foreign as what raised it: its drop may panic too, and so may the drop of what that panics with.

@@ -13,6 +13,7 @@ use std::mem::MaybeUninit;
 use super::{Executor, Runnable};
 use crate::Handle;
 use crate::trace::strands::Name;
+use crate::containment::contain_panic;
 
 /// Room for a small handle, or for a counted pointer to a larger one.
 type Room = MaybeUninit<[*mut (); 2]>;
@@ -42,7 +43,7 @@ struct Vtable {
 /// An executor of any type, owned.
 ///
 /// Handles of up to two words, as those of this crate, are kept without an allocation. Two are equal if they hold equal handles of the same
-/// type. A clone clones the handle, or counts a reference to a large one.
+/// type. A clone clones the handle, or counts a reference to a large one. If a handle panics when it is dropped, that goes no further.
 ///
 /// # Examples
 ///
@@ -226,9 +227,11 @@ impl Clone for AnyExecutor {
 }
 
 impl Drop for AnyExecutor {
+    /// A panic of the handle's own drop ends here. Whoever has the last one, as a waker may, has nothing to do with it, and may be unwinding already:
+    /// then a second panic would end the process.
     fn drop(&mut self) {
         // SAFETY: the room is that of this table's type, and is dropped once.
-        unsafe { (self.vtable.drop_room)(&mut self.room) }
+        contain_panic(|| unsafe { (self.vtable.drop_room)(&mut self.room) });
     }
 }
 

@@ -3,6 +3,7 @@
 use super::Runnable;
 use crate::Handle;
 use crate::trace::strands::Name;
+use crate::containment::Contained;
 
 /// Runs tasks somewhere.
 ///
@@ -14,7 +15,8 @@ use crate::trace::strands::Name;
 /// [`post`](Self::post) takes a [`Runnable`] and sees to it that it is run once, soon, by some thread; or drops it, which cancels the task.
 /// Each may be called from any thread, also inside [`Runnable::run`], inside a waker, and while a thread unwinds. Nothing else is
 /// required: an implementation cannot break more than the progress of its own tasks. If one of these functions panics, the runnable that it
-/// was given is dropped, and the panic goes no further.
+/// was given is dropped, and the panic goes no further. Nor does one of the handle's own `Drop`, once it is held as an
+/// [`AnyExecutor`](super::AnyExecutor), as by whatever is launched or run on it.
 ///
 /// An executor that never runs what it holds on to keeps those tasks alive, and, since a task holds its executor, itself: one that ends, or whose
 /// runtime refuses what it spawns, drops what it has queued. A runtime that ends waits for them up to its
@@ -105,7 +107,8 @@ pub trait Executor: Clone + Eq + Send + Sync + 'static {
     #[expect(unsafe_code, reason = "the handle may be gone before the call returns")]
     unsafe fn hand_over(this: *const Self, runnable: Runnable, is_yield: bool) {
         // SAFETY: nobody has the runnable yet.
-        let executor = unsafe { &*this }.clone();
+        let clone = Contained::new(unsafe { &*this }.clone());
+        let executor = clone.get();
         if is_yield { executor.defer(runnable) } else { executor.post(runnable) }
     }
 
