@@ -1,66 +1,25 @@
-//! The algorithms that are a line of plain Rust: what each gives for a value, an error, a stop and a panic; and a million of them take no
-//! stack.
+//! The algorithms that are a line of plain Rust: what each gives for a value, an error, a stop and a panic.
 
+mod ends;
 mod support;
 
 use std::future::{Future, ready};
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, mpsc};
 
+use ends::End::{Error, Panic, Stop, Value};
+use ends::{End, PANIC, assert_ends, assert_may_fail, end_of, ends, number, result};
 use support::{Census, Pend, payload_text, runtime, watchdog, without_panic_messages};
-use tress::algorithm::join_all;
+use tress::Handle;
+use tress::algorithm::{bulk, join_all, try_bulk, try_bulk_chunked};
 use tress::env;
-use tress::executor::{Handlers, Prioritized, launch, run_on};
-use tress::stop::{self, Outcome};
-use tress::task::{CountingScope, JoinError, SharedLazy, lazy};
-use tress::{Builder, Handle, Runtime};
-
-/// How something ends: as what stands before the line, or as the line.
-#[derive(Clone, Copy, Debug, PartialEq)]
-enum End {
-    Value(i32),
-    Error(&'static str),
-    Stop,
-    Panic,
-}
-
-use End::{Error, Panic, Stop, Value};
-
-const PANIC: &str = "expected: on the line";
-
-/// A number that comes at once or later, if it comes.
-async fn number(end: End) -> i32 {
-    Pend(end.pends()).await;
-    match end {
-        Value(number) => number,
-        Error(error) => unreachable!("{error} is for those that may fail"),
-        Stop => match stop::stopped().await {},
-        Panic => panic!("{PANIC}"),
-    }
-}
-
-/// The same of what may fail.
-async fn result(end: End) -> Result<i32, &'static str> {
-    match end {
-        Error(error) => {
-            Pend(end.pends()).await;
-            Err(error)
-        }
-        end => Ok(number(end).await),
-    }
-}
-
-impl End {
-    /// Some are ready at once.
-    const fn pends(self) -> usize {
-        match self {
-            Value(number) => number as usize % 2,
-            Error(error) => error.len() % 2,
-            Stop | Panic => 1,
-        }
-    }
-}
+use tress::executor::{Executor, Handlers, Prioritized, launch, run_on};
+use tress::stop::{self, Outcome, StopSource};
+use tress::stream::{self, StreamExt, TryStreamExt};
+use tress::sync::Barrier;
+use tress::task::{CountingScope, JoinHandle, SharedLazy, lazy, scope};
 
 fn half(number: i32) -> i32 {
     number / 2
@@ -78,50 +37,6 @@ async fn ask(number: i32) -> i32 {
 async fn recover(error: &str) -> i32 {
     Pend(1).await;
     length(error)
-}
-
-/// What a task has ended with.
-fn end_of(joined: Result<i32, JoinError>) -> End {
-    match joined {
-        Ok(number) => Value(number),
-        Err(error) if error.is_stopped() => Stop,
-        Err(error) => {
-            assert_eq!(payload_text(error.into_panic()), PANIC);
-            Panic
-        }
-    }
-}
-
-/// Checks how a line ends in a task of its own.
-#[track_caller]
-fn assert_ends(runtime: &Runtime, line: impl Future<Output = i32> + Send + 'static, expected: End) {
-    assert_eq!(end_of(runtime.block_on(runtime.spawn(line))), expected);
-}
-
-/// The same of a line that may fail.
-#[track_caller]
-fn assert_may_fail(
-    runtime: &Runtime,
-    line: impl Future<Output = Result<i32, &'static str>> + Send + 'static,
-    expected: End,
-) {
-    let (said, error) = mpsc::channel();
-    let line = async move {
-        match line.await {
-            Ok(number) => number,
-            Err(error) => {
-                said.send(error).unwrap();
-                0
-            }
-        }
-    };
-    let end = end_of(runtime.block_on(runtime.spawn(line)));
-    assert_eq!(error.recv().map_or(end, Error), expected);
-}
-
-/// The ends of what cannot fail, with what `f` makes of a value.
-fn ends(f: impl Fn(i32) -> i32) -> [(End, End); 4] {
-    [(Value(6), Value(f(6))), (Value(7), Value(f(7))), (Stop, Stop), (Panic, Panic)]
 }
 
 #[test]
@@ -172,12 +87,6 @@ fn what_follows_a_value() {
             );
         }
     });
-}
-
-impl End {
-    fn plus_one(self) -> Self {
-        if let Value(number) = self { Value(number + 1) } else { self }
-    }
 }
 
 fn panics() -> i32 {
@@ -418,11 +327,11 @@ fn what_runs_elsewhere() {
         let before = Handle::current();
         // It comes back however it ends, where it goes on at all.
         let ended = stop::outcome(run_on(there.clone(), async move {
-            assert!(tress::executor::Executor::is_current(&there));
+            assert!(there.is_current());
             number(end).await
         }))
         .await;
-        assert!(tress::executor::Executor::is_current(&before));
+        assert!(before.is_current());
         match ended {
             Outcome::Value(number) => number,
             Outcome::Stopped => match stop::stopped().await {},
@@ -449,117 +358,184 @@ fn what_runs_elsewhere() {
     });
 }
 
-/// So many turns of what is cheap.
-#[track_caller]
-fn a_million<F>(line: impl Fn(i32) -> F + Send + 'static)
-where
-    F: Future<Output = i32> + Send,
-{
-    in_turn(1_000_000, line);
+/// What a task elsewhere ends with, as if it had been awaited here.
+async fn elsewhere<T>(task: JoinHandle<T>) -> T {
+    match task.await {
+        Ok(value) => value,
+        Err(error) if error.is_stopped() => match stop::stopped().await {},
+        Err(error) => resume_unwind(error.into_panic()),
+    }
 }
 
-/// Runs a loop in one task of a worker whose stack is small; each turn is a line that gives its number.
-#[track_caller]
-fn in_turn<F>(turns: i32, line: impl Fn(i32) -> F + Send + 'static)
-where
-    F: Future<Output = i32> + Send,
-{
+/// Says whether it is dropped on an executor.
+struct Here<E: Executor>(E, mpsc::Sender<bool>);
+
+impl<E: Executor> Drop for Here<E> {
+    fn drop(&mut self) {
+        self.1.send(self.0.is_current()).unwrap();
+    }
+}
+
+#[test]
+fn what_ends_elsewhere() {
     let _watchdog = watchdog();
-    let builder = Builder::new().worker_threads(1).thread_stack_size(128 << 10);
-    let runtime = builder.build().unwrap();
-    let task = runtime.spawn(async move {
-        for turn in 0..turns {
-            assert_eq!(line(turn).await, turn);
+    let (runtime, other) = (runtime(2), support::runtime(1));
+    let lane = Prioritized::new(runtime.handle().clone()).normal();
+    let (dropped, was_here) = mpsc::channel();
+    without_panic_messages(|| {
+        for (end, expected) in ends(half) {
+            let (here, elsewhere) =
+                (Here(lane.clone(), dropped.clone()), elsewhere(other.spawn(number(end))));
+            let affine_on = async move {
+                let number = elsewhere.await;
+                assert!(here.0.is_current());
+                half(number)
+            };
+            assert_eq!(end_of(runtime.block_on(launch(lane.clone()).spawn(affine_on))), expected);
+            assert!(was_here.recv().unwrap(), "{end:?}");
         }
-        turns
-    });
-    assert_eq!(runtime.block_on(task).unwrap(), turns);
-}
-
-#[test]
-fn a_million_values_need_no_stack() {
-    a_million(|turn| async move {
-        let number = async move { turn };
-        let then = async move { number.await + 1 };
-        let let_value = async move { ready(then.await - 1).await };
-        let variant = async move { Answer::Number(let_value.await) };
-        match variant.await {
-            Answer::Number(number) => number,
-            Answer::Text(_) => -1,
-        }
-    });
-}
-
-#[test]
-fn a_million_errors_need_no_stack() {
-    a_million(|turn| async move {
-        let fails = async move { Err::<i32, _>(turn) };
-        let upon_error = async move { fails.await.unwrap_or_else(|error| error + 1) };
-        let fails = async move { Err::<i32, _>(upon_error.await - 1) };
-        match fails.await {
-            Ok(number) => number + 1,
-            Err(error) => ready(error).await,
+        for end in [Value(7), Error("none"), Stop, Panic] {
+            let here = Here(runtime.handle().clone(), dropped.clone());
+            let elsewhere = elsewhere(other.spawn(result(end)));
+            let affine_on = async move {
+                let number = elsewhere.await?;
+                assert!(here.0.is_current());
+                Ok(number)
+            };
+            assert_may_fail(&runtime, affine_on, end);
+            assert!(was_here.recv().unwrap(), "{end:?}");
         }
     });
 }
 
-#[test]
-fn a_million_stops_need_no_stack() {
-    a_million(|turn| async move {
-        stop::stopped_as_option(stop::stopped()).await.map_or(turn, |never| match never {})
-    });
+/// A line that calls something for each number below [`CALLS`], which counts; one of the calls ends in this way.
+type CallsLine = fn(End, Arc<AtomicUsize>) -> Pin<Box<dyn Future<Output = Result<(), &'static str>> + Send>>;
+
+const CALLS: usize = 500;
+
+/// Whether that is the call that ends in its own way.
+fn is_odd_one(n: usize) -> bool {
+    n == CALLS / 2
 }
 
-#[test]
-fn a_million_outcomes_need_no_stack() {
-    a_million(|turn| async move {
-        let optional = stop::stopped_as_option(ready(turn)).await;
-        let result = stop::stopped_as_error(ready(optional), ()).await;
-        match stop::outcome(ready(result)).await {
-            Outcome::Value(Ok(Some(number))) => number,
-            _ => -1,
+/// What is called for a number. A stop has to come from outside: this does not wait.
+fn call(n: usize, end: End, calls: &AtomicUsize) -> Result<(), &'static str> {
+    calls.fetch_add(1, Ordering::SeqCst);
+    match end {
+        Error(error) if is_odd_one(n) => Err(error),
+        Panic if is_odd_one(n) => panic!("{PANIC}"),
+        _ => Ok(()),
+    }
+}
+
+/// The same as a task of its own.
+async fn work(n: usize, end: End, calls: Arc<AtomicUsize>) -> Result<(), &'static str> {
+    calls.fetch_add(1, Ordering::SeqCst);
+    if is_odd_one(n) { result(end).await.map(drop) } else { Ok(()) }
+}
+
+const BULK: CallsLine = |end, calls| Box::pin(try_bulk(CALLS, move |n| call(n, end, &calls)));
+
+const BULK_CHUNKED: CallsLine = |end, calls| {
+    Box::pin(try_bulk_chunked(CALLS, move |chunk| chunk.into_iter().try_for_each(|n| call(n, end, &calls))))
+};
+
+const BULK_UNCHUNKED: CallsLine = |end, calls| {
+    Box::pin(scope(move |scope| async move {
+        for n in 0..CALLS {
+            scope.spawn(work(n, end, calls.clone()));
         }
-    });
-}
+        Ok(())
+    }))
+};
 
 #[test]
-fn a_million_environments_need_no_stack() {
-    a_million(|turn| env::scope().value(turn).run(async { env::value::<i32>().unwrap_or(-1) }));
-}
-
-#[test]
-fn a_million_splits_need_no_stack() {
-    a_million(|turn| async move {
-        let split = lazy(async move { turn }).shared();
-        let other = split.clone().await;
-        (split.await + other) / 2
-    });
-}
-
-#[test]
-fn many_tasks_need_no_stack() {
-    in_turn(50_000, |turn| async move {
-        drop(tress::spawn(async {}));
-        tress::spawn(async move { turn }).await.unwrap()
-    });
-}
-
-#[test]
-fn a_million_of_variants_need_no_stack() {
-    a_million(|turn| async move {
-        let answers = join_all([ready(Answer::Number(turn)), ready(Answer::Text(Ok(1)))]).await;
-        match answers[..] {
-            [Answer::Number(number), Answer::Text(Ok(1))] => number,
-            _ => -1,
+fn what_is_called_for_many_numbers() {
+    let _watchdog = watchdog();
+    let runtime = runtime(2);
+    without_panic_messages(|| {
+        for (what, line) in [("bulk", BULK), ("chunked", BULK_CHUNKED), ("unchunked", BULK_UNCHUNKED)] {
+            for end in [Value(1), Error("none"), Error("dusty"), Panic] {
+                let calls = Arc::new(AtomicUsize::new(0));
+                let (all, expected) = (line(end, calls.clone()), end);
+                assert_may_fail(&runtime, async move { all.await.map(|()| 1) }, expected);
+                let calls = calls.load(Ordering::SeqCst);
+                let is_right = if end == Value(1) { calls == CALLS } else { (1..=CALLS).contains(&calls) };
+                assert!(is_right, "{what}: {calls} calls, of which one ends by {end:?}");
+            }
+            // From outside, before any is called.
+            let (source, calls) = (StopSource::new(), Arc::new(AtomicUsize::new(0)));
+            source.request_stop();
+            let all = env::scope().stop(source.token()).run(line(Stop, calls.clone()));
+            let expected = if what == "unchunked" { Value(1) } else { Stop };
+            assert_may_fail(&runtime, async move { all.await.map(|()| 1) }, expected);
+            // Tasks that do not wait are not stopped, and one that is stopped is no failure of its scope.
+            assert_eq!(calls.load(Ordering::SeqCst), if what == "unchunked" { CALLS } else { 0 });
         }
+        let panics = bulk(CALLS, |n| assert!(!is_odd_one(n), "{PANIC}"));
+        assert_ends(
+            &runtime,
+            async move {
+                panics.await;
+                1
+            },
+            Panic,
+        );
     });
 }
 
-/// Where it runs already, without a hop.
+/// Each call is in a task of its own, so that they may wait for one another.
 #[test]
-fn many_places_need_no_stack() {
-    in_turn(100_000, |turn| async move {
-        let number = run_on(Handle::current(), async move { turn }).await;
-        run_on(tress::executor::Inline, async move { number }).await
+fn calls_that_meet() {
+    let _watchdog = watchdog();
+    let runtime = runtime(2);
+    let meeting = Arc::new(Barrier::new(CALLS));
+    let bulk_unchunked = scope(|scope| async move {
+        for _ in 0..CALLS {
+            let meeting = meeting.clone();
+            scope.spawn(async move {
+                meeting.wait().await;
+                Ok::<_, &str>(())
+            });
+        }
+        Ok(1)
+    });
+    assert_may_fail(&runtime, bulk_unchunked, Value(1));
+}
+
+#[test]
+fn what_is_filtered() {
+    let _watchdog = watchdog();
+    let runtime = runtime(2);
+    let is_even = |number: &i32| ready(number % 2 == 0);
+    async fn sum(total: i32, number: i32) -> i32 {
+        total + number
+    }
+    async fn try_sum(total: i32, number: i32) -> Result<i32, &'static str> {
+        Ok(total + number)
+    }
+    without_panic_messages(|| {
+        for (end, expected) in ends(|number| if number % 2 == 0 { 6 + number } else { 6 }) {
+            let numbers = move || stream::iter(1..6).chain(stream::once(number(end)));
+            assert_ends(&runtime, async move { numbers().filter(is_even).fold(0, sum).await }, expected);
+            // What asks may wait, and end in each way, too.
+            let asks = move |number: &i32| {
+                let (is_last, is_even) = (*number == 5, number % 2 == 0);
+                async move { if is_last { ends::number(end).await % 2 == 0 } else { is_even } }
+            };
+            let expected =
+                if let Value(number) = end { Value(if number % 2 == 0 { 11 } else { 6 }) } else { end };
+            assert_ends(
+                &runtime,
+                async move { stream::iter(1..6).filter(asks).fold(0, sum).await },
+                expected,
+            );
+        }
+        for end in [Value(6), Error("none"), Stop, Panic] {
+            let numbers = stream::iter((1..6).map(Ok::<i32, &'static str>)).chain(stream::once(result(end)));
+            let numbers = numbers.boxed();
+            let filtered = async move { numbers.try_filter(is_even).try_fold(0, try_sum).await };
+            assert_may_fail(&runtime, filtered, if end == Value(6) { Value(12) } else { end });
+        }
     });
 }

@@ -20,33 +20,36 @@
 //! | `let_error` | plain Rust | `async { match result.await { Ok(n) => n, Err(e) => recover(e).await } }` |
 //! | `starts_on`, `on`, `schedule_from` | [`executor::run_on`](crate::executor::run_on()), which comes back; [`executor::launch`](crate::executor::launch()) for what stays there | `run_on(there, number)` |
 //! | `continues_on` | the same, with what follows inside | `async { let n = number.await; run_on(there, async { half(n) }).await }` |
-//! | `affine_on` | what every task is: see [`executor`](crate::executor#affinity) | |
-//! | `bulk`, `bulk_chunked` | [`bulk()`], [`bulk_chunked`], and [`try_bulk`], [`try_bulk_chunked`] for what may fail | |
+//! | `affine_on` | plain Rust: whatever it awaits, a task goes on [on its executor](crate::executor#affinity) | `async { half(elsewhere.await) }` |
+//! | `bulk` | [`bulk()`], and [`try_bulk`] for what may fail | `bulk(500, call)` |
+//! | `bulk_chunked` | [`bulk_chunked`], and [`try_bulk_chunked`] for what may fail | `bulk_chunked(500, call_each)` |
+//! | `bulk_unchunked` | a [`scope`](crate::task::scope()) with a task for each call, which may wait for another one | `scope(\|scope\| async move { for n in 0..500 { scope.spawn(work(n)); } Ok(()) })` |
 //! | `split` | [`SharedLazy`](crate::task::SharedLazy) | `lazy(number).shared()` |
 //! | `ensure_started` | [`spawn`](crate::spawn): it starts now, and is awaited later | `tress::spawn(number)` |
 //! | `start_detached` | the same, with nobody who awaits it | `drop(tress::spawn(work))` |
 //! | `spawn_future` | [`CountingScope`](crate::task::CountingScope) | `scope.spawn(number)` |
 //! | `into_variant` | an `enum`: a future has one type of output | `async { if early { Answer::Number(number.await) } else { Answer::Text(text.await) } }` |
 //! | `when_all` | [`when_all_of()`], for a few of different types | `when_all_of((one, two))` |
-//! | | [`when_all()`] for many of one type, and [`join_all()`] for what cannot fail | |
+//! | | [`when_all()`] for many of one type, and [`join_all()`] for what cannot fail | `when_all(requests)` |
 //! | | for a few which are dropped at the first error | `tress::try_join!(one, two)` |
 //! | `when_all_with_variant` | the same, of futures whose outputs are an `enum` | `join_all(answers)` |
-//! | `when_any` | [`when_any()`] | |
+//! | `when_any` | [`when_any()`] | `when_any(requests)` |
 //! | `sync_wait` | [`Runtime::block_on`](crate::Runtime::block_on) | `runtime.block_on(number)` |
 //! | `sync_wait_with_variant` | the same | `runtime.block_on(answer)` |
-//! | `repeat_until` | [`repeat_until()`] | |
-//! | `retry` | [`retry_when()`], with a [`Backoff`] or another [`RetryPolicy`] | |
+//! | `repeat_until` | [`repeat_until()`] | `repeat_until(is_done, step)` |
+//! | `retry` | [`retry_when()`], with a [`Backoff`] or another [`RetryPolicy`] | `retry_when(backoff, request)` |
 //!
 //! And of streams, which give one value after the other:
 //!
 //! | of streams | here | the line |
 //! |---|---|---|
-//! | async generators | [`stream::generator`](crate::stream::generator) | |
-//! | `map`, `filter` | `StreamExt` | `numbers.map(half)` |
+//! | async generators | [`stream::generator`](crate::stream::generator) | `stream::generator(count_up)` |
+//! | `map` | `StreamExt` | `numbers.map(half)` |
+//! | `filter` | `StreamExt`; what it asks may wait | `numbers.filter(\|n\| ready(n % 2 == 0))` |
 //! | `merge` | `select`, which takes turns, and `select_all` for many | `stream::select(odd, even)` |
 //! | `take_until` | `StreamExt` | `numbers.take_until(end)` |
 //! | windows by count | `StreamExt`: `chunks`, or `ready_chunks`, which do not wait | `numbers.chunks(10)` |
-//! | windows by count and time | [`stream::chunks_timeout`](crate::stream::chunks_timeout) | |
+//! | windows by count and time | [`stream::chunks_timeout`](crate::stream::chunks_timeout) | `stream::chunks_timeout(numbers, 10, time)` |
 //!
 //! # The lines
 //!
@@ -54,12 +57,13 @@
 //!
 //! ```
 //! use std::future::ready;
-//! use tress::algorithm::{join_all, when_all_of};
+//! use std::time::Duration;
+//! use tress::algorithm::{Backoff, bulk, bulk_chunked, join_all, repeat_until, retry_when, when_all, when_all_of, when_any};
 //! use tress::env;
 //! use tress::executor::run_on;
 //! use tress::stop::{self, Outcome};
-//! use tress::stream::{self, StreamExt};
-//! use tress::task::{CountingScope, lazy};
+//! use tress::stream::{self, StreamExt, Yielder};
+//! use tress::task::{CountingScope, lazy, scope};
 //!
 //! #[derive(Debug, PartialEq)]
 //! enum Answer {
@@ -83,6 +87,24 @@
 //!     count(error)
 //! }
 //!
+//! fn call(n: usize) {
+//!     assert!(n < 500);
+//! }
+//!
+//! fn call_each(chunk: std::ops::Range<usize>) {
+//!     chunk.for_each(call);
+//! }
+//!
+//! async fn work(n: usize) -> Result<(), &'static str> {
+//!     if n < 500 { Ok(()) } else { Err("too large") }
+//! }
+//!
+//! async fn count_up(mut yielder: Yielder<i32>) {
+//!     for n in 0.. {
+//!         yielder.emit(n).await;
+//!     }
+//! }
+//!
 //! let runtime = tress::Runtime::new()?;
 //!
 //! let just = async { 5 };
@@ -101,6 +123,10 @@
 //! # let (there, number) = (runtime.handle().clone(), ready(4));
 //! let continues_on = async { let n = number.await; run_on(there, async { half(n) }).await };
 //! # assert_eq!(runtime.block_on(continues_on), 2);
+//! # let there = runtime.handle().clone();
+//! # let elsewhere = async move { there.spawn(ready(4)).await.unwrap() };
+//! let affine_on = async { half(elsewhere.await) };
+//! # assert_eq!(runtime.block_on(affine_on), 2);
 //! # let number = ready(4);
 //! let then = async { half(number.await) };
 //! # assert_eq!(runtime.block_on(then), 2);
@@ -127,6 +153,12 @@
 //! let stopped_as_error = stop::stopped_as_error(nap, "stopped");
 //! # assert_eq!(runtime.block_on(stopped_as_error), Err("stopped"));
 //!
+//! let bulk = bulk(500, call);
+//! # runtime.block_on(bulk);
+//! let bulk_chunked = bulk_chunked(500, call_each);
+//! # runtime.block_on(bulk_chunked);
+//! let bulk_unchunked = scope(|scope| async move { for n in 0..500 { scope.spawn(work(n)); } Ok(()) });
+//! # assert_eq!(runtime.block_on(bulk_unchunked), Ok(()));
 //! let split = lazy(number).shared();
 //! # assert_eq!(runtime.block_on(async { (split.clone().await, split.await) }), (6, 6));
 //! # let guard = runtime.handle().enter();
@@ -145,9 +177,12 @@
 //! # assert_eq!(runtime.block_on(into_variant), expected);
 //! # }
 //! # let (one, two) = (ready(Ok::<_, ()>(1)), ready(Ok("two")));
-//! let when_all = when_all_of((one, two));
-//! # assert_eq!(runtime.block_on(when_all), Ok((1, "two")));
+//! let when_few = when_all_of((one, two));
+//! # assert_eq!(runtime.block_on(when_few), Ok((1, "two")));
 //! # let (one, two) = (ready(Ok::<_, ()>(1)), ready(Ok("two")));
+//! # let requests = [1, 2].map(|n| ready(Ok::<_, ()>(n)));
+//! let when_many = when_all(requests);
+//! # assert_eq!(runtime.block_on(when_many), Ok(vec![1, 2]));
 //! # let when_all = async {
 //! let when_all = tress::try_join!(one, two);
 //! # when_all
@@ -156,14 +191,30 @@
 //! # let answers = [ready(Answer::Number(1)), ready(Answer::Text("two"))];
 //! let when_all_with_variant = join_all(answers);
 //! # assert_eq!(runtime.block_on(when_all_with_variant), [Answer::Number(1), Answer::Text("two")]);
+//! # let requests = [ready(Err("down")), ready(Ok(2))];
+//! let when_any = when_any(requests);
+//! # assert_eq!(runtime.block_on(when_any), Ok(2));
 //! # let (number, answer) = (ready(9), ready(Answer::Number(9)));
 //! let sync_wait = runtime.block_on(number);
 //! let sync_wait_with_variant = runtime.block_on(answer);
 //! # assert_eq!(Answer::Number(sync_wait), sync_wait_with_variant);
+//! # let mut n = 0;
+//! # let (is_done, step) = (|n: &i32| *n == 5, || { n += 1; ready(n) });
+//! let repeat_until = repeat_until(is_done, step);
+//! # assert_eq!(runtime.block_on(repeat_until), 5);
+//! # let mut n = 0;
+//! # let (backoff, request) = (Backoff::new(Duration::from_micros(1)), || { n += 1; ready(if n < 3 { Err("down") } else { Ok(n) }) });
+//! let retry = retry_when(backoff, request);
+//! # assert_eq!(runtime.block_on(retry), Ok(3));
 //!
+//! let generator = stream::generator(count_up);
+//! # assert_eq!(runtime.block_on(generator.take(3).collect::<Vec<_>>()), [0, 1, 2]);
 //! # let numbers = stream::iter(0..4);
 //! let map = numbers.map(half);
 //! # assert_eq!(runtime.block_on(map.collect::<Vec<_>>()), [0, 0, 1, 1]);
+//! # let numbers = stream::iter(0..4);
+//! let filter = numbers.filter(|n| ready(n % 2 == 0));
+//! # assert_eq!(runtime.block_on(filter.collect::<Vec<_>>()), [0, 2]);
 //! # let (odd, even) = (stream::iter([1, 3]), stream::iter([2, 4]));
 //! let merge = stream::select(odd, even);
 //! # assert_eq!(runtime.block_on(merge.collect::<Vec<_>>()), [1, 2, 3, 4]);
@@ -173,6 +224,9 @@
 //! # let numbers = stream::iter(0..14);
 //! let windows = numbers.chunks(10);
 //! # assert_eq!(runtime.block_on(windows.count()), 2);
+//! # let (numbers, time) = (stream::iter(0..14), Duration::from_secs(60));
+//! let timed_windows = stream::chunks_timeout(numbers, 10, time);
+//! # assert_eq!(runtime.block_on(timed_windows.count()), 2);
 //! # Ok::<(), std::io::Error>(())
 //! ```
 //!
