@@ -3,7 +3,7 @@
 mod support;
 
 use std::future::{Future, pending, poll_fn};
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::task::Poll;
 use std::time::Duration;
@@ -68,22 +68,6 @@ fn it_moves_now_and_gives_the_former_one() {
         visited.len()
     });
     assert_eq!(runtime.block_on(task).unwrap(), 100);
-}
-
-#[test]
-fn no_hop_where_it_is_already() {
-    let _watchdog = watchdog();
-    let ([runtime, _other], [_home, there]) = runtimes();
-    let task = runtime.spawn(async move {
-        run_on(there.clone(), async {
-            let mut hop = pin!(hop_to(there.clone()));
-            let first = poll_fn(|cx| Poll::Ready(hop.as_mut().poll(cx))).await;
-            assert_eq!(first, Poll::Ready(Ok(AnyExecutor::new(there.clone()))));
-        })
-        .await;
-    });
-    runtime.block_on(task).unwrap();
-    assert_eq!(runtime.handle().metrics().executor_hops(), 1);
 }
 
 #[test]

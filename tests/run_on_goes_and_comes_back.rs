@@ -88,30 +88,6 @@ fn a_value_and_borrows() {
 }
 
 #[test]
-fn no_hop_where_the_code_is_already() {
-    let _watchdog = watchdog();
-    let ([runtime, _other], home, there) = pair();
-    let task = runtime.spawn(async move {
-        let polls = Arc::new(AtomicUsize::new(0));
-        let count = polls.clone();
-        let mut inner = pin!(run_on(home.clone(), async move {
-            count.fetch_add(1, Ordering::SeqCst);
-            7
-        }));
-        // Ready in the first poll.
-        let first = poll_fn(|cx| Poll::Ready(inner.as_mut().poll(cx))).await;
-        assert_eq!(first, Poll::Ready(7));
-        // Nested in one that is there.
-        run_on(there.clone(), async { run_on(there.clone(), async {}).await }).await;
-        home.metrics()
-    });
-    let metrics = runtime.block_on(task).unwrap();
-    assert_eq!((metrics.executor_hops(), metrics.executor_hops_spared()), (1, 1));
-    let elsewhere = _other.handle().metrics();
-    assert_eq!((elsewhere.executor_hops(), elsewhere.executor_hops_spared()), (0, 1));
-}
-
-#[test]
 fn panic_and_stop_come_home() {
     let _watchdog = watchdog();
     without_panic_messages(|| {

@@ -230,24 +230,6 @@ fn on_another_runtime() {
 }
 
 #[test]
-fn a_million_ready_awaits_use_no_stack_and_no_hop() {
-    let _watchdog = watchdog();
-    let runtime = runtime(1);
-    let lane = Prioritized::new(runtime.handle().clone()).high();
-    let inner = lane.clone();
-    let task = launch(lane).spawn(async move {
-        let mut sum = 0_u64;
-        for number in 0..1_000_000_u64 {
-            sum += run_on(inner.clone(), async { number }).await;
-        }
-        sum
-    });
-    assert_eq!(join(&runtime, task).unwrap(), 499_999_500_000);
-    let metrics = runtime.handle().metrics();
-    assert_eq!((metrics.executor_hops(), metrics.executor_hops_spared()), (0, 1_000_000));
-}
-
-#[test]
 fn bulk_comes_back() {
     let _watchdog = watchdog();
     let runtime = runtime(2);

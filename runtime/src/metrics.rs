@@ -101,7 +101,8 @@ impl RuntimeMetrics {
         self.pool.injector.len()
     }
 
-    /// How often a future has been run on another executor than that of its task, by [`run_on`](crate::executor::run_on()).
+    /// How often a future has gone to another executor than the one that it was polled on, by [`run_on`](crate::executor::run_on()) or
+    /// [`hop_to`](crate::executor::hop_to), from a thread of this runtime. The way back is not counted.
     #[must_use]
     pub fn executor_hops(&self) -> u64 {
         self.pool.hops.load(Ordering::Relaxed)

@@ -10,7 +10,7 @@ use super::hop::{self, Hop};
 use super::{PATIENCE, STUCK};
 use crate::executor::{AnyExecutor, Executor};
 use crate::primitive::sync::PlainArc;
-use crate::tree;
+use crate::{context, tree};
 
 /// Goes on on another executor, until the [`run_on`](super::run_on()) around it has ended.
 ///
@@ -125,8 +125,11 @@ impl Future for HopTo {
         let former = hop.executor();
         if *former != *to {
             hop.move_to(PlainArc::clone(&to));
-        } else if hop.is_home() {
-            return Poll::Ready(Ok(AnyExecutor::clone(&to)));
+        } else {
+            context::count_hop(true);
+            if hop.is_home() {
+                return Poll::Ready(Ok(AnyExecutor::clone(&to)));
+            }
         }
         self.stage = Stage::Leaving { hop, former, to };
         cx.waker().wake_by_ref();
