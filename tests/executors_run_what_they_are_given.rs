@@ -6,14 +6,12 @@ use std::cell::Cell;
 use std::future::pending;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, mpsc};
+use std::sync::{Arc, Mutex};
 use std::thread::{self, ThreadId};
 use std::time::Duration;
 
 use support::{runtime, watchdog, without_panic_messages};
-use tress::executor::{
-    self, AnyExecutor, CurrentThread, Executor, ExecutorRef, Handlers, Inline, Manual, Runnable, launch,
-};
+use tress::executor::{self, AnyExecutor, CurrentThread, Executor, Inline, Manual, Runnable, launch};
 use tress::stop::StopSource;
 use tress::sync::oneshot;
 use tress::task::{lazy, try_lazy, yield_now};
@@ -231,34 +229,6 @@ fn a_runtime_that_is_shut_down_refuses() {
 }
 
 #[test]
-fn equal_by_type_then_value() {
-    let _watchdog = watchdog();
-    let (one, two) = (runtime(2), runtime(2));
-    let manual = Manual::new();
-    let all = [
-        AnyExecutor::new(one.handle().clone()),
-        AnyExecutor::new(two.handle().clone()),
-        AnyExecutor::new(Inline),
-        AnyExecutor::new(manual.executor()),
-        AnyExecutor::new(Manual::new().executor()),
-        AnyExecutor::new(Dropping([1; 5])),
-        AnyExecutor::new(Dropping([2; 5])),
-        AnyExecutor::new(Panicking),
-    ];
-    for (i, a) in all.iter().enumerate() {
-        for (j, b) in all.iter().enumerate() {
-            assert_eq!(a == b, i == j, "{a:?} {b:?}");
-            assert_eq!(ExecutorRef::new(a) == ExecutorRef::new(&b.clone()), i == j);
-        }
-    }
-    assert_eq!(AnyExecutor::new(all[5].clone()), AnyExecutor::new(Dropping([1; 5])));
-    assert_eq!(ExecutorRef::new(&Dropping([1; 5])).to_any(), all[5]);
-    assert_eq!(all[5].downcast_ref(), Some(&Dropping([1; 5])));
-    assert_eq!(all[5].downcast_ref::<Inline>(), None);
-    assert!(size_of::<ExecutorRef<'_>>() == 16 && size_of::<AnyExecutor>() == 24);
-}
-
-#[test]
 fn spawns_inherit_the_executor() {
     let _watchdog = watchdog();
     let runtime = runtime(2);
@@ -408,66 +378,6 @@ fn launched_without_room_is_refused() {
         assert!(refused.await.unwrap_err().is_refused());
     });
     runtime.block_on(small).unwrap();
-}
-
-#[test]
-fn handlers_for_each_end() {
-    let _watchdog = watchdog();
-    without_panic_messages(|| {
-        let runtime = runtime(2);
-        let (tx, rx) = mpsc::channel::<&'static str>();
-        let handlers = || {
-            let (a, b, c, d) = (tx.clone(), tx.clone(), tx.clone(), tx.clone());
-            Handlers::new()
-                .ok(move |(): ()| a.send("value").unwrap())
-                .error(move |(): ()| b.send("error").unwrap())
-                .stop(move || c.send("stop").unwrap())
-                .panic(move |payload| {
-                    assert_eq!(payload.downcast_ref(), Some(&"expected"));
-                    d.send("panic").unwrap();
-                })
-        };
-        let handle = || launch(runtime.handle().clone());
-        handle().detach_with(async { Ok(()) }, handlers());
-        assert_eq!(rx.recv().unwrap(), "value");
-        handle().detach_with(async { Err(()) }, handlers());
-        assert_eq!(rx.recv().unwrap(), "error");
-        let source = StopSource::new();
-        source.request_stop();
-        let sleep = async {
-            tress::time::sleep(Duration::from_secs(60)).await;
-            Ok(())
-        };
-        handle().stop(source.token()).detach_with(sleep, handlers());
-        assert_eq!(rx.recv().unwrap(), "stop");
-        handle().detach_with(async { panic!("expected") }, handlers());
-        assert_eq!(rx.recv().unwrap(), "panic");
-        // Without a handler, what there is is dropped.
-        let drops = Arc::new(AtomicUsize::new(0));
-        let guard = Guard(drops.clone());
-        handle().detach_with(async move { guard }, Handlers::new());
-        while drops.load(Ordering::SeqCst) == 0 {
-            thread::yield_now();
-        }
-    });
-}
-
-#[test]
-fn block_on_gives_the_panic() {
-    let _watchdog = watchdog();
-    without_panic_messages(|| {
-        let runtime = runtime(2);
-        let panic = std::panic::catch_unwind(|| {
-            let _ = launch(runtime.handle().clone()).block_on(async { panic!("expected") });
-        });
-        assert_eq!(panic.unwrap_err().downcast_ref(), Some(&"expected"));
-        let inside = runtime.block_on(async {
-            let handle = Handle::current();
-            std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| launch(handle).block_on(async {})))
-                .is_err()
-        });
-        assert!(inside);
-    });
 }
 
 /// One that has no room in an `AnyExecutor`, and may be dear to clone.

@@ -4,7 +4,6 @@ mod leaves;
 mod support;
 
 use std::future::Future;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
@@ -12,7 +11,7 @@ use std::task::{Context, Poll, Waker};
 use futures_util::FutureExt;
 use leaves::{Gate, poll_once};
 use support::{Census, block_on_foreign, panic_text, runtime, wait_until, watchdog, without_panic_messages};
-use tress::stop::{self, Outcome, stopped, stopped_as_error, stopped_as_option};
+use tress::stop::{self, Outcome, stopped};
 use tress::task::{Lazy, lazy, lazy_borrowed, yield_now};
 
 /// Writes down its name when it is dropped.
@@ -104,19 +103,6 @@ fn an_outcome_in_a_frame_catches_it() {
             assert_eq!(census.alive(), 0);
         }
     }
-}
-
-#[test]
-fn the_relatives_of_outcome_say_it_their_way() {
-    let _watchdog = watchdog();
-    let runtime = runtime(1);
-    runtime.block_on(async {
-        assert_eq!(stopped_as_option(stop_here()).await, None);
-        assert_eq!(stopped_as_option(async { 7 }).await, Some(7));
-        assert_eq!(stopped_as_error(stop_here(), "stopped").await, Err("stopped"));
-        assert_eq!(stopped_as_error(async { 7 }, "stopped").await, Ok(7));
-        assert_eq!(stop::outcome(async { 7 }).await.map(|seven| seven + 1), Outcome::Value(8));
-    });
 }
 
 #[test]
@@ -231,19 +217,6 @@ fn other_executors_know_of_no_stop_but_that_of_an_outcome() {
 
 fn yield_once() -> support::Pend {
     support::Pend(1)
-}
-
-#[test]
-fn block_on_says_that_nobody_could_be_told() {
-    let _watchdog = watchdog();
-    let runtime = runtime(1);
-    let outcome = without_panic_messages(|| {
-        catch_unwind(AssertUnwindSafe(|| runtime.block_on(async { lazy(stop_here()).await })))
-    });
-    let payload = outcome.expect_err("it panics");
-    let text = payload.downcast::<String>().expect("with a text");
-    assert!(text.contains("has been stopped") && text.contains("stop::outcome"), "{text}");
-    assert_eq!(runtime.block_on(async { 7 }), 7);
 }
 
 #[test]
