@@ -10,7 +10,7 @@ use std::pin::{Pin, pin};
 use std::sync::{Arc, mpsc};
 use std::task::{Context, Poll, Waker};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::FutureExt;
 use futures_util::future::join_all;
@@ -195,6 +195,101 @@ fn with_a_panic() {
             assert_eq!(census.alive(), 0);
         }
     });
+}
+
+/// An error is an output like others: all have the same one, when it comes and later, and pass it on with `?`.
+#[test]
+fn with_an_error() {
+    #[derive(Debug)]
+    struct Fault(&'static str);
+
+    async fn passed_on(shared: SharedLazy<'static, Result<u32, Arc<Fault>>>) -> Result<u32, Arc<Fault>> {
+        let number = shared.await?;
+        Ok(number + 1)
+    }
+
+    let _watchdog = watchdog();
+    let (runtime, other) = (runtime(2), support::runtime(1));
+    for pends in [0, 1, 10] {
+        let (gate, runs, census) = (Gate::default(), Tally::default(), Census::default());
+        let (leaf, count, counted) = (gate.clone(), runs.clone(), census.count());
+        let polls = Tally::default();
+        let arrivals = polls.clone();
+        let shared = lazy(async move {
+            let _counted = counted;
+            count.add();
+            leaf.passed().await;
+            Pend(pends).await;
+            // Until some have found it busy; if that takes longer, the test shows less, but does not fail either.
+            let (before, end) = (arrivals.count(), Instant::now() + Duration::from_millis(50));
+            while arrivals.count() < before + 5 && Instant::now() < end {
+                thread::yield_now();
+            }
+            Err(Arc::new(Fault("shared")))
+        })
+        .shared();
+        let tasks: Vec<_> = (0..100)
+            .map(|n| {
+                (if n % 3 == 0 { &other } else { &runtime })
+                    .spawn(polls.clone().polls(passed_on(shared.clone())))
+            })
+            .collect();
+        let late = shared.clone();
+        let foreign = thread::spawn(move || block_on_foreign(passed_on(late)));
+        wait_until(|| gate.polls() > 0, "nobody has started it");
+        gate.open();
+        let fault = foreign.join().unwrap().unwrap_err();
+        for task in tasks {
+            let told = block_on_foreign(task).unwrap().unwrap_err();
+            assert!(Arc::ptr_eq(&told, &fault), "there is one error");
+        }
+        assert_eq!((runs.count(), census.alive(), fault.0), (1, 0, "shared"));
+        let peeked = shared.peek().expect("it is there").as_ref().unwrap_err();
+        assert!(Arc::ptr_eq(peeked, &fault));
+        assert!(Arc::ptr_eq(&shared.now_or_never().unwrap().unwrap_err(), &fault));
+        assert_eq!(Arc::strong_count(&fault), 1, "the error was kept");
+    }
+}
+
+/// Whoever comes when it is done gets the output at once: in turn or all together, in no stack; and nothing is left of them.
+#[test]
+fn by_a_million_when_it_is_ready() {
+    const AWAITS: usize = 1_000_000;
+
+    let _watchdog = watchdog();
+    let output = Arc::new(7);
+    let (runs, kept) = (Tally::default(), output.clone());
+    let count = runs.clone();
+    let shared = lazy(async move {
+        count.add();
+        yield_now().await;
+        kept
+    })
+    .shared();
+    let runtime = runtime(1);
+    assert_eq!(*runtime.block_on(runtime.spawn(shared.clone())).unwrap(), 7);
+    let (awaited, polls) = (shared.clone(), Tally::default());
+    let task = runtime.spawn(polls.clone().polls(async move {
+        let mut sum = 0;
+        for _ in 0..AWAITS {
+            sum += *awaited.clone().await;
+        }
+        sum
+    }));
+    assert_eq!(runtime.block_on(task).unwrap(), 7 * AWAITS);
+    assert_eq!(polls.count(), 1, "the task has waited");
+
+    let all = vec![shared.clone(); AWAITS];
+    let outputs = block_on_foreign(async move {
+        let mut outputs = Vec::with_capacity(AWAITS);
+        for one in all {
+            outputs.push(one.await);
+        }
+        outputs
+    });
+    assert!(outputs.iter().all(|one| Arc::ptr_eq(one, &output)), "there is one output");
+    drop((outputs, shared));
+    assert_eq!((runs.count(), Arc::strong_count(&output)), (1, 1));
 }
 
 /// One that awaits itself cannot end, but it can be dropped; and clones may be dropped inside its poll.
