@@ -271,6 +271,122 @@ fn a_counting_scope_stops_its_own() {
     assert!(scope.is_empty());
 }
 
+/// Panics when it is dropped.
+struct Bomb;
+
+impl Drop for Bomb {
+    fn drop(&mut self) {
+        panic!("expected: in a scope");
+    }
+}
+
+/// A panic is that of its task: it is told to whoever joins that, the others go on, more may come, and the scope waits for them all.
+#[test]
+fn a_counting_scope_lives_through_a_panic() {
+    let _watchdog = watchdog();
+    let runtime = runtime(2);
+    without_panic_messages(|| {
+        for is_told in [true, false] {
+            let (scope, census, gate) = (CountingScope::new(), Census::default(), Gate::default());
+            let inner = scope.clone();
+            let waits = || {
+                let (counted, gate) = (census.count(), gate.clone());
+                async move {
+                    gate.passed().await;
+                    drop(counted);
+                    7
+                }
+            };
+            runtime.block_on(async {
+                let others: Vec<_> = (0..10).map(|_| scope.spawn(waits()).unwrap()).collect();
+                let panics = [
+                    scope.spawn(async { panic!("expected: in a scope") }).unwrap(),
+                    scope
+                        .spawn(lazy(async { lazy(async { panic!("expected: in a scope") }).await }))
+                        .unwrap(),
+                    // When it has spawned another one of the scope.
+                    scope
+                        .spawn(async move {
+                            drop(inner.spawn(yield_now()));
+                            yield_now().await;
+                            panic!("expected: in a scope")
+                        })
+                        .unwrap(),
+                    // In the drop of what it holds.
+                    scope.spawn(async { drop(Bomb) }).unwrap(),
+                    {
+                        let bomb = Bomb;
+                        let task = scope
+                            .spawn(async move {
+                                let _bomb = bomb;
+                                pending::<()>().await;
+                            })
+                            .unwrap();
+                        task.abort();
+                        task
+                    },
+                ];
+                for task in panics {
+                    if is_told {
+                        assert_eq!(panic_text(task.await.unwrap_err()), "expected: in a scope");
+                    }
+                }
+                wait_until(|| scope.len() == 10, "those that have panicked still count");
+                assert!(!scope.is_closed() && !scope.token().is_stop_requested());
+                let late = scope.spawn(waits()).expect("it is open");
+                let mut join = pin!(scope.join());
+                assert!(poll_once(join.as_mut()).await.is_pending());
+                assert_eq!(census.alive(), 11, "somebody was stopped");
+                gate.open();
+                join.await;
+                assert_eq!((census.alive(), scope.len(), late.await.unwrap()), (0, 0, 7));
+                for task in others {
+                    assert_eq!(task.await.unwrap(), 7);
+                }
+            });
+        }
+    });
+}
+
+/// An error is a value for whoever joins the task, and nothing to the scope: it stops nobody, other than in a `scope`.
+#[test]
+fn an_error_in_a_counting_scope_is_its_tasks() {
+    let _watchdog = watchdog();
+    let runtime = runtime(2);
+    for is_told in [true, false] {
+        let (scope, census, gate) = (CountingScope::new(), Census::default(), Gate::default());
+        let task = |end: Result<u32, &'static str>| {
+            let (counted, gate) = (census.count(), gate.clone());
+            scope.spawn(async move {
+                if end.is_ok() {
+                    gate.passed().await;
+                }
+                drop(counted);
+                end
+            })
+        };
+        runtime.block_on(async {
+            let others: Vec<_> = (0..10).map(|number| task(Ok(number)).unwrap()).collect();
+            let fails = ["one", "two"].map(|error| (task(Err(error)).unwrap(), error));
+            for (task, error) in fails {
+                if is_told {
+                    assert_eq!(task.await.unwrap(), Err(error));
+                }
+            }
+            wait_until(|| scope.len() == 10, "those that have failed still count");
+            assert!(!scope.is_closed() && !scope.token().is_stop_requested());
+            assert_eq!(census.alive(), 10, "somebody was stopped");
+            let late = task(Ok(10)).expect("it is open");
+            gate.open();
+            scope.join().await;
+            assert_eq!((census.alive(), late.await.unwrap()), (0, Ok(10)));
+            for (task, number) in others.into_iter().zip(0..) {
+                assert_eq!(task.await.unwrap(), Ok(number));
+            }
+        });
+    }
+}
+
 #[test]
 fn scopes_under_load_leave_nobody_behind() {
     stress(|workers, random| {
