@@ -40,11 +40,12 @@ tests+=(
 # Environments, stopping, and what stands on them.
 tests+=(
     algorithm_bulk algorithm_when_all algorithm_when_any environment_is_inherited join_sets scopes_wait_for_their_tasks
-    stopped_ends_its_frame stops_end_what_waits stops_hit_only_what_waits
+    each_end_is_told_where_it_is_caught stopped_ends_its_frame stops_end_what_waits stops_hit_only_what_waits
 )
 # Executors, and tasks that borrow.
 tests+=(
-    blocking_scope_lends executors_run_what_they_are_given executor_lanes inline_executor run_on_goes_and_comes_back
+    an_executor_that_panics_ends_its_task_alone any_executor_erases_types blocking_scope_lends
+    executors_run_what_they_are_given executor_lanes inline_executor run_on_goes_and_comes_back
     hop_to_moves_until_its_run_on_ends run_on_meets_hostile_executors run_on_put_aside run_on_side_by_side
     scopes_leave_nobody_behind
 )
