@@ -228,6 +228,67 @@ fn as_members_of_a_scope() {
     drop(runtime);
 }
 
+/// Also one that is aborted before it is ever polled, and owns a scope that has been begun elsewhere.
+#[test]
+fn as_members_that_were_never_polled() {
+    let _watchdog = watchdog();
+    let (runtime, other) = runtimes();
+    let (manual, census) = (Manual::new(), Census::default());
+    let (mut own, begun) = working_scope(other.handle(), &census);
+    let task = launch(manual.executor()).spawn(scope(|scope| async move {
+        assert!(poll_once(own.as_mut()).await.is_pending());
+        wait_until(|| begun.load(Ordering::Acquire), "the inner task has not begun");
+        scope.spawn(own).expect("the scope is open").abort();
+        Ok(())
+    }));
+    let has_ended = || {
+        manual.run_until_idle(100);
+        task.is_finished()
+    };
+    wait_until(has_ended, "the scope has not ended");
+    assert_eq!((census.made(), census.alive()), (1, 0));
+    assert_eq!(runtime.block_on(task).unwrap(), Ok(()));
+
+    let (mut own, begun) = working_scope(other.handle(), &census);
+    let counting = CountingScope::new();
+    let spawner = counting.clone();
+    let task = launch(manual.executor()).spawn(async move {
+        assert!(poll_once(own.as_mut()).await.is_pending());
+        wait_until(|| begun.load(Ordering::Acquire), "the inner task has not begun");
+        let task = spawner.spawn(own).expect("the scope is open");
+        task.abort();
+        task
+    });
+    manual.run_until_idle(100);
+    let task = runtime.block_on(task).unwrap();
+    runtime.block_on(counting.join());
+    assert_eq!((census.made(), census.alive()), (2, 0));
+    assert!(runtime.block_on(task).unwrap_err().is_aborted());
+}
+
+/// One that is refused was never a task: whoever spawns it is no member in its stead, whomever that leaves behind.
+#[test]
+fn one_that_is_refused_is_no_member() {
+    let _watchdog = watchdog();
+    let (runtime, other) = runtimes();
+    let gone = support::runtime(1);
+    let handle = gone.handle().clone();
+    drop(gone);
+    let census = Census::default();
+    let (workers, inner) = (other.handle().clone(), census.clone());
+    let task = runtime.spawn(async move {
+        let counting = CountingScope::new();
+        leave(&workers, &inner).await;
+        let refused = counting.spawn_on(async {}, &handle).expect("the scope is open");
+        assert_eq!(counting.len(), 0);
+        assert!(refused.await.unwrap_err().is_refused());
+        // It would wait for itself.
+        counting.join().await;
+    });
+    runtime.block_on(task).unwrap();
+    assert_eq!(census.alive(), 0);
+}
+
 /// Its result is what it had ended with, whatever is asked of it while it waits for them.
 #[test]
 fn an_abort_meanwhile_comes_too_late() {

@@ -65,9 +65,7 @@ impl<F: Future> Future for Counted<F> {
 
     #[track_caller]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
-        let this = self.project();
-        this.member.is_polled();
-        this.future.poll(cx)
+        self.project().future.poll(cx)
     }
 }
 

@@ -34,8 +34,8 @@ pub(crate) struct Member(Arc<Group>);
 #[derive(Debug)]
 pub(super) struct TaskMember {
     member: Option<Member>,
-    /// Which task that is; `None` until it is polled.
-    task: Option<Id>,
+    /// Who spawns it, and drops this if it is refused. Any other task that drops this is the one that holds it, be it that it was never polled.
+    spawner: Option<Id>,
 }
 
 impl Group {
@@ -44,9 +44,9 @@ impl Group {
         Arc::new(Self { age: NEXT_AGE.fetch_add(1, Ordering::Relaxed), state })
     }
 
-    /// Has a task become a member; `None` if the group is closed.
+    /// Has a task become a member that is about to be spawned; `None` if the group is closed.
     pub(super) fn join_as_task(group: &Arc<Self>) -> Option<TaskMember> {
-        Self::join(group).map(|member| TaskMember { member: Some(member), task: None })
+        Self::join(group).map(|member| TaskMember { member: Some(member), spawner: tree::current_id() })
     }
 
     /// Becomes a member; `None` if the group is closed.
@@ -109,19 +109,11 @@ impl Member {
     }
 }
 
-impl TaskMember {
-    /// The task is being polled.
-    pub(super) fn is_polled(&mut self) {
-        if self.task.is_none() {
-            self.task = tree::current_id();
-        }
-    }
-}
-
 impl Drop for TaskMember {
     fn drop(&mut self) {
         let member = self.member.take().expect("it is dropped once");
-        let left_by_nobody = match self.task {
+        let task = tree::current_id().filter(|task| Some(*task) != self.spawner);
+        let left_by_nobody = match task {
             Some(task) => tree::stay(task, member),
             None => Some(member),
         };

@@ -150,6 +150,7 @@ struct AbortOnDrop<E>(Arc<Shared<E>>);
 struct Task<E> {
     shared: Arc<Shared<E>>,
     number: u64,
+    #[expect(dead_code, reason = "it is there to be dropped")]
     member: TaskMember,
 }
 
@@ -199,7 +200,6 @@ impl<F: Future<Output = Result<(), E>>, E> Future for Spawned<F, E> {
     #[track_caller]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let this = self.project();
-        this.task.member.is_polled();
         match ready!(this.attempt.poll(cx)) {
             Ok(Ok(())) => {}
             Ok(Err(error)) => this.task.shared.fail(Failure::Error(error)),
