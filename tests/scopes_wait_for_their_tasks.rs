@@ -4,9 +4,10 @@ mod leaves;
 mod support;
 
 use std::future::pending;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::task::{Context, Wake, Waker};
 use std::time::Duration;
 
 use leaves::{Gate, poll_once};
@@ -385,6 +386,49 @@ fn an_error_in_a_counting_scope_is_its_tasks() {
             }
         });
     }
+}
+
+/// Who stops waiting is forgotten, as is the waker that it was polled with before: however many come and go, nothing is kept of them.
+#[test]
+fn who_stops_waiting_for_a_scope_is_forgotten() {
+    struct Counts(AtomicUsize);
+
+    impl Wake for Counts {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+
+    let _watchdog = watchdog();
+    let runtime = runtime(1);
+    let (scope, gate) = (CountingScope::new(), Gate::default());
+    let leaf = gate.clone();
+    let task = scope.spawn_on(async move { leaf.passed().await }, runtime.handle()).expect("it is open");
+    let wakers = || [(); 3].map(|()| Arc::new(Counts(AtomicUsize::new(0))));
+    let poll = |join: Pin<&mut dyn Future<Output = ()>>, waker: &Arc<Counts>| {
+        join.poll(&mut Context::from_waker(&Waker::from(waker.clone())))
+    };
+    let mut stays = pin!(scope.join());
+    let [first, last, gone] = wakers();
+    for _ in 0..3 {
+        for waker in [&first, &last] {
+            assert!(poll(stays.as_mut(), waker).is_pending());
+        }
+    }
+    assert_eq!((Arc::strong_count(&first), Arc::strong_count(&last)), (1, 2));
+    for _ in 0..1000 {
+        let mut join = Box::pin(scope.join());
+        assert!(poll(join.as_mut(), &gone).is_pending());
+        assert_eq!(Arc::strong_count(&gone), 2);
+    }
+    assert_eq!(Arc::strong_count(&gone), 1, "it is kept");
+    gate.open();
+    runtime.block_on(task).unwrap();
+    wait_until(|| scope.is_empty(), "the task has not left");
+    wait_until(|| last.0.load(Ordering::SeqCst) > 0, "it waits for ever");
+    assert_eq!([&first, &last, &gone].map(|waker| waker.0.load(Ordering::SeqCst)), [0, 1, 0]);
+    assert!(poll(stays.as_mut(), &last).is_ready());
+    assert_eq!(Arc::strong_count(&last), 1);
 }
 
 #[test]

@@ -13,9 +13,8 @@ use crate::executor::Runnable;
 use crate::frame::AllocatorRef;
 use crate::primitive::coarse::Look;
 use crate::primitive::deque::Worker as Deque;
-use crate::primitive::sync::Arc;
 use crate::primitive::sync::atomic::Ordering;
-use crate::task::Group;
+use crate::task::End;
 use crate::{context, coop, env, frame, tree};
 
 /// Drives a future on the calling thread, and runs tasks of the pool while it waits.
@@ -69,20 +68,20 @@ fn end<R>(root: &RootHandle, drive: impl FnOnce() -> R, drive_rest: impl FnOnce(
         // Whoever has been blocked meanwhile does not end before them, if that is somebody; it may be one of them.
         left.groups.retain(|group| !tree::outlive(group));
         if !left.groups.is_empty() {
-            drive_rest(&RootHandle::new(), Rest(left.groups));
+            drive_rest(&RootHandle::new(), Rest(left.groups.into_iter().map(End::of).collect()));
         }
     }
     result.unwrap_or_else(|payload| resume_unwind(payload))
 }
 
 /// Waits until nobody is in these groups any more.
-struct Rest(Vec<Arc<Group>>);
+struct Rest(Vec<End>);
 
 impl Future for Rest {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        self.0.retain(|group| group.poll_end(cx).is_pending());
+        self.0.retain_mut(|group| group.poll(cx).is_pending());
         if self.0.is_empty() { Poll::Ready(()) } else { Poll::Pending }
     }
 }

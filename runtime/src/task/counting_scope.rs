@@ -9,7 +9,7 @@ use std::task::{Context, Poll};
 use pin_project_lite::pin_project;
 
 use super::JoinHandle;
-use super::group::{Group, TaskMember};
+use super::group::{End, Group, TaskMember};
 use crate::handle::{self, Handle, Place};
 use crate::leaf::Wait;
 use crate::primitive::sync::Arc;
@@ -159,9 +159,10 @@ impl CountingScope {
     pub fn join(&self) -> impl Future<Output = ()> + use<> {
         let mut wait = Wait::at("counting scope", Location::caller());
         let group = Arc::clone(&self.group);
+        let mut end = End::of(Arc::clone(&group));
         poll_fn(move |cx| {
             group.close();
-            wait.poll(cx, |cx| group.poll_end(cx))
+            wait.poll(cx, |cx| end.poll(cx))
         })
     }
 }

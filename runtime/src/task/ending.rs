@@ -6,7 +6,7 @@
 
 use std::cell::RefCell;
 use std::mem;
-use std::task::{Context, Wake, Waker};
+use std::task::{Wake, Waker};
 
 use super::group::Member;
 use super::raw::RawTask;
@@ -49,7 +49,7 @@ pub(super) unsafe fn complete_after(task: RawTask, left: LeftBehind, complete: u
     let ending = PlainArc::new(Ending { task, complete, left, members: Mutex::new(members) });
     let waker = Waker::from(PlainArc::clone(&ending));
     for group in groups {
-        if group.poll_end(&Context::from_waker(&waker)).is_ready() {
+        if !group.wakes_at_end(&waker) {
             ending.count_down();
         }
     }

@@ -1,5 +1,6 @@
 //! Counting those who are at work, and waiting until nobody is.
 
+use std::collections::BTreeMap;
 use std::task::{Context, Poll, Waker};
 
 use crate::containment::contain_panic;
@@ -23,7 +24,18 @@ struct State {
     members: usize,
     /// Nobody can become a member any more.
     is_closed: bool,
-    waiters: Vec<Waker>,
+    /// Those who wait, by number: they are woken in the order in which they have come.
+    waiters: BTreeMap<u64, Waker>,
+    /// The last number that anybody has been given.
+    last: u64,
+}
+
+/// Waits until a group has no member. Its waker goes with it.
+#[derive(Debug)]
+pub(crate) struct End {
+    group: Arc<Group>,
+    /// Among the waiters, once it has been one.
+    number: Option<u64>,
 }
 
 /// Counts as a member until it is dropped.
@@ -40,7 +52,7 @@ pub(super) struct TaskMember {
 
 impl Group {
     pub(super) fn new() -> Arc<Self> {
-        let state = Mutex::new(State { members: 0, is_closed: false, waiters: Vec::new() });
+        let state = Mutex::new(State { members: 0, is_closed: false, waiters: BTreeMap::new(), last: 0 });
         Arc::new(Self { age: NEXT_AGE.fetch_add(1, Ordering::Relaxed), state })
     }
 
@@ -77,28 +89,60 @@ impl Group {
         self.state.lock().members
     }
 
+    /// Has the end of the group wake somebody, who waits for as long as that takes. False if there is no member: nobody is woken then.
+    #[must_use]
+    pub(super) fn wakes_at_end(&self, waker: &Waker) -> bool {
+        self.poll_end(&mut None, waker).is_pending()
+    }
+
     /// Waits until there is no member, and closes the group at that moment if it is not closed yet.
-    pub(crate) fn poll_end(&self, cx: &Context<'_>) -> Poll<()> {
-        let is_noted = |state: &State| state.waiters.iter().any(|waker| waker.will_wake(cx.waker()));
+    fn poll_end(&self, number: &mut Option<u64>, waker: &Waker) -> Poll<()> {
         let mut state = self.state.lock();
         if state.members == 0 {
             state.is_closed = true;
             return Poll::Ready(());
         }
-        if is_noted(&state) {
+        let noted = number.and_then(|number| state.waiters.get(&number));
+        if noted.is_some_and(|noted| noted.will_wake(waker)) {
             return Poll::Pending;
         }
         drop(state);
-        // A foreign waker's clone may do anything: it is called without the lock.
-        let waker = cx.waker().clone();
+        // A foreign waker's clone may do anything, and so may the drop of a former one: they are called without the lock.
+        let waker = waker.clone();
         let mut state = self.state.lock();
         if state.members == 0 {
             state.is_closed = true;
             drop(state);
             return Poll::Ready(());
         }
-        state.waiters.push(waker);
+        let number = *number.get_or_insert_with(|| {
+            state.last += 1;
+            state.last
+        });
+        let former = state.waiters.insert(number, waker);
+        drop(state);
+        drop(former);
         Poll::Pending
+    }
+}
+
+impl End {
+    pub(crate) fn of(group: Arc<Group>) -> Self {
+        Self { group, number: None }
+    }
+
+    /// Ready when there is no member; the group is closed at that moment if it is not closed yet.
+    pub(crate) fn poll(&mut self, cx: &Context<'_>) -> Poll<()> {
+        self.group.poll_end(&mut self.number, cx.waker())
+    }
+}
+
+impl Drop for End {
+    fn drop(&mut self) {
+        let Some(number) = self.number else { return };
+        let waker = self.group.state.lock().waiters.remove(&number);
+        // It is foreign, and this may be dropped while the thread unwinds.
+        contain_panic(|| drop(waker));
     }
 }
 
@@ -125,9 +169,9 @@ impl Drop for Member {
     fn drop(&mut self) {
         let mut state = self.0.state.lock();
         state.members -= 1;
-        let waiters = if state.members == 0 { std::mem::take(&mut state.waiters) } else { Vec::new() };
+        let waiters = if state.members == 0 { std::mem::take(&mut state.waiters) } else { BTreeMap::new() };
         drop(state);
-        for waker in waiters {
+        for waker in waiters.into_values() {
             contain_panic(|| waker.wake());
         }
     }

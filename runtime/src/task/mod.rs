@@ -57,7 +57,7 @@ pub use crate::tree::{
 };
 
 pub(crate) use self::annex::Particulars;
-pub(crate) use self::group::{Group, Member};
+pub(crate) use self::group::{End, Group, Member};
 pub(crate) use self::header::TaskHeader;
 pub(crate) use self::placed::{new_placed, schedule_placed};
 pub(crate) use self::raw::RawTask;

@@ -14,7 +14,7 @@ use std::task::{Context, Poll, ready};
 use pin_project_lite::pin_project;
 
 use super::AbortHandle;
-use super::group::{Group, TaskMember};
+use super::group::{End, Group, TaskMember};
 use crate::containment::discard_payload;
 use crate::env::{self, Env};
 use crate::handle::{self, Handle, Place};
@@ -106,7 +106,8 @@ where
         }
     };
     let mut wait = Wait::at("scope", caller);
-    poll_fn(|cx| wait.poll_shielded(cx, |cx| shared.group.poll_end(cx))).await;
+    let mut end = End::of(Arc::clone(&shared.group));
+    poll_fn(|cx| wait.poll_shielded(cx, |cx| end.poll(cx))).await;
     let failure = shared.state.lock().failure.take();
     drop(abort);
     match (failure, value) {

@@ -7,7 +7,7 @@ use std::task::{Context, Wake, Waker};
 use loom::sync::Notify;
 use loom::thread;
 
-use super::super::group::Group;
+use super::super::group::{End, Group};
 use super::super::join_set::{Ended, SaysSo};
 use crate::primitive::explore::explore;
 use crate::primitive::sync::Arc;
@@ -42,11 +42,11 @@ fn who_waits_for_a_group_is_woken_by_its_last_member() {
         let group = Group::new();
         let members: Vec<_> = (0..2).map(|_| Group::join(&group).unwrap()).collect();
         let threads: Vec<_> = members.into_iter().map(|member| thread::spawn(move || drop(member))).collect();
-        let (flag, waker) = flag();
-        let is_over = group.poll_end(&Context::from_waker(&waker)).is_ready();
+        let ((flag, waker), mut end) = (flag(), End::of(group.clone()));
+        let is_over = end.poll(&Context::from_waker(&waker)).is_ready();
         threads.into_iter().for_each(|thread| thread.join().unwrap());
         assert!(is_over || flag.0.load(Ordering::Acquire), "it waits for ever");
-        assert!(group.poll_end(&Context::from_waker(&waker)).is_ready());
+        assert!(end.poll(&Context::from_waker(&waker)).is_ready());
         assert!(Group::join(&group).is_none(), "it has ended");
     });
 }
@@ -57,8 +57,8 @@ fn a_group_that_has_ended_lets_nobody_in() {
         let group = Group::new();
         let other = group.clone();
         let late = thread::spawn(move || Group::join(&other));
-        let (flag, waker) = flag();
-        let is_over = group.poll_end(&Context::from_waker(&waker)).is_ready();
+        let ((flag, waker), mut end) = (flag(), End::of(group.clone()));
+        let is_over = end.poll(&Context::from_waker(&waker)).is_ready();
         let late = late.join().unwrap();
         assert_eq!(is_over, late.is_none(), "it is over, and somebody is in it");
         drop(late);
@@ -86,8 +86,8 @@ fn who_gets_in_before_the_close_is_waited_for() {
         group.close();
         assert!(Group::join(&group).is_none(), "it is closed");
         let sleeper = std::sync::Arc::new(Sleeper(Notify::new()));
-        let waker = Waker::from(sleeper.clone());
-        while group.poll_end(&Context::from_waker(&waker)).is_pending() {
+        let (waker, mut end) = (Waker::from(sleeper.clone()), End::of(group.clone()));
+        while end.poll(&Context::from_waker(&waker)).is_pending() {
             sleeper.0.wait();
         }
         let seen = work.load(Ordering::Relaxed);
