@@ -3,15 +3,16 @@
 mod leaves;
 mod support;
 
-use std::future::{Future, poll_fn};
+use std::future::{Future, pending, poll_fn};
 use std::pin::pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, mpsc};
+use std::task::Poll;
 use std::time::Duration;
 
 use leaves::poll_once;
-use support::{block_on_foreign, panic_text, runtime, watchdog, without_panic_messages};
-use tress::executor::{self, AnyExecutor, CurrentThread, Executor, hop_to, run_on};
+use support::{block_on_foreign, panic_text, runtime, wait_until, watchdog, without_panic_messages};
+use tress::executor::{self, AnyExecutor, CurrentThread, Executor, Runnable, hop_to, run_on};
 use tress::task::yield_now;
 use tress::time::sleep;
 use tress::{Handle, Runtime, join};
@@ -66,6 +67,59 @@ fn the_task_sleeps_while_nobody_is_woken() {
     all[0].block_on(task).unwrap();
     // A thousand in vain, and then none.
     assert!(polls.load(Ordering::Relaxed) < 3_000, "{polls:?} polls");
+}
+
+/// A runtime, by a handle that is counted.
+#[derive(Clone, Debug)]
+struct Counted(Handle, Arc<()>);
+
+impl PartialEq for Counted {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.1, &other.1)
+    }
+}
+
+impl Eq for Counted {}
+
+impl Executor for Counted {
+    fn post(&self, runnable: Runnable) {
+        self.0.post(runnable);
+    }
+
+    fn is_current(&self) -> bool {
+        self.0.is_current()
+    }
+}
+
+/// A task that went somewhere for the sake of what was taken out of it then, and that is gone, does not keep that executor while it sleeps.
+#[test]
+fn the_task_keeps_no_executor_for_it() {
+    let _watchdog = watchdog();
+    let (all, [_home, there]) = runtimes::<2>();
+    let count = Arc::new(());
+    let on = Counted(there, count.clone());
+    let (give, given) = mpsc::channel();
+    let (polled, polls) = mpsc::channel();
+    let task = all[0].spawn(async move {
+        let mut aside = Box::pin(run_on(on.clone(), pending::<()>()));
+        assert!(poll_once(aside.as_mut()).await.is_pending());
+        give.send(aside).unwrap();
+        poll_fn(|_| {
+            polled.send(on.is_current()).unwrap();
+            Poll::<()>::Pending
+        })
+        .await;
+    });
+    let aside = given.recv().unwrap();
+    assert_eq!([polls.recv(), polls.recv()], [Ok(false), Ok(true)]);
+    assert!(Arc::strong_count(&count) > 2, "it is wanted there");
+    drop(aside);
+    // The task has one itself.
+    wait_until(|| Arc::strong_count(&count) == 2, "the executor is kept");
+    assert!(!task.is_finished());
+    task.abort();
+    assert!(all[0].block_on(task).unwrap_err().is_aborted());
+    assert_eq!(Arc::strong_count(&count), 1);
 }
 
 /// What ends inside a hop goes on where that is now, not where it was.

@@ -17,7 +17,7 @@ use crate::containment::contain_panic;
 use crate::executor::{AnyExecutor, Executor, Reason, Runnable};
 use crate::primitive::cell::UnsafeCell;
 use crate::primitive::sync::atomic::Ordering;
-use crate::primitive::sync::{PlainArc, PlainAtomicU64};
+use crate::primitive::sync::{PlainArc, PlainAtomicU64, PlainWeak};
 use crate::tree;
 
 /// Those in a task who want to be polled on an executor, and wait for that. Touched by whoever runs the task only.
@@ -28,7 +28,8 @@ struct Ask {
     /// The lower, the longer ago.
     ticket: u64,
     asker: PlainArc<PlainAtomicU64>,
-    to: PlainArc<AnyExecutor>,
+    /// Kept by those who ask, and not by what they leave here: a wish that is void keeps no executor.
+    to: PlainWeak<AnyExecutor>,
     /// The task's count of polls when this was last said.
     run: u32,
 }
@@ -59,43 +60,48 @@ impl Asks {
 
     /// Adds a wish, or renews it. False if that has been done in this run before.
     fn add(&self, ask: Ask) -> bool {
-        let (is_new, former) = self.with(|wanted| {
+        self.with(|wanted| {
             match wanted.asks.iter_mut().find(|other| PlainArc::ptr_eq(&other.asker, &ask.asker)) {
-                Some(place) => (place.run != ask.run, Some(mem::replace(place, ask))),
+                Some(place) => mem::replace(place, ask).run != place.run,
                 None => {
                     wanted.asks.push(ask);
-                    (true, None)
+                    true
                 }
             }
-        });
-        drop(former);
-        is_new
+        })
     }
 
     fn remove(&self, asker: &PlainArc<PlainAtomicU64>) {
-        let removed = self.with(|wanted| {
-            let place = wanted.asks.iter().position(|ask| PlainArc::ptr_eq(&ask.asker, asker))?;
+        self.with(|wanted| {
+            let Some(place) = wanted.asks.iter().position(|ask| PlainArc::ptr_eq(&ask.asker, asker)) else {
+                return;
+            };
             let removed = wanted.asks.swap_remove(place);
             // Only the one who has been obeyed: others may come and go for as long as one who is never polled is the oldest.
             if wanted.asks.iter().all(|ask| ask.ticket > removed.ticket) {
                 wanted.in_vain = 0;
             }
-            Some(removed)
         });
-        drop(removed);
     }
 
-    /// Where the next run is to be, and what is to be forgotten: those who have been taken out of the task, or who have not been polled for long.
-    fn next(&self) -> (Option<PlainArc<AnyExecutor>>, Vec<Ask>) {
+    /// Where the next run is to be. Forgets those who have been taken out of the task, or who have not been polled for long.
+    fn next(&self) -> Option<PlainArc<AnyExecutor>> {
         self.with(|wanted| {
-            let mut over: Vec<_> = wanted.asks.extract_if(.., |ask| !ask.is_wanted()).collect();
+            wanted.asks.retain(Ask::is_wanted);
             wanted.in_vain += 1;
             if wanted.in_vain == MOST_RUNS {
                 wanted.in_vain = 0;
-                over.append(&mut wanted.asks);
+                wanted.asks.clear();
             }
-            let first = wanted.asks.iter().min_by_key(|ask| ask.ticket);
-            (first.map(|ask| PlainArc::clone(&ask.to)), over)
+            loop {
+                let places = 0..wanted.asks.len();
+                let first = places.min_by_key(|&place| wanted.asks[place].ticket)?;
+                if let Some(to) = wanted.asks[first].to.upgrade() {
+                    return Some(to);
+                }
+                // Whoever has asked goes elsewhere by now, or is gone.
+                wanted.asks.swap_remove(first);
+            }
         })
     }
 }
@@ -126,7 +132,7 @@ impl Wish {
             ticket = NEXT_TICKET.fetch_add(1, Ordering::Relaxed);
             self.0.store(ticket, Ordering::Relaxed);
         }
-        let (asker, to, run) = (PlainArc::clone(&self.0), PlainArc::clone(to), tree::root_polls());
+        let (asker, to, run) = (PlainArc::clone(&self.0), PlainArc::downgrade(to), tree::root_polls());
         tree::with_asks(true, |asks| asks.add(Ask { ticket, asker, to, run })).unwrap_or(true)
     }
 
@@ -144,14 +150,6 @@ impl Wish {
         let is_asked = self.0.load(Ordering::Relaxed) != NOTHING;
         self.0.store(NOTHING, Ordering::Relaxed);
         is_asked
-    }
-}
-
-impl Drop for Asks {
-    /// What is left has been forgotten here by whoever asked; executors are foreign, and nobody is there to be told of their panics.
-    fn drop(&mut self) {
-        let left = self.with(mem::take);
-        contain_panic(|| drop(left));
     }
 }
 
@@ -189,15 +187,12 @@ pub(super) fn resubmit(task: RawTask) {
 #[inline(never)]
 fn resubmit_elsewhere(task: RawTask) {
     // The task is scheduled, and its runnable is still to be made: nobody else runs it.
-    let Some((to, over)) = task.annex().map(|annex| annex.tree.asks().next()) else {
+    let Some(to) = task.annex().and_then(|annex| annex.tree.asks().next()) else {
         return task.submit_from_anywhere(Reason::Yielded);
     };
-    // The executors' own code may panic, also when it is dropped.
-    contain_panic(|| drop(over));
-    let Some(to) = to else { return task.submit_from_anywhere(Reason::Yielded) };
     // SAFETY: the task is scheduled, and this is the only runnable.
     let runnable = unsafe { Runnable::from_raw(task.as_ptr().cast()) };
-    // The runnable is dropped then.
+    // The executor's own code may panic: the runnable is dropped then.
     contain_panic(move || {
         if to.is_current() {
             to.defer(runnable);
