@@ -122,6 +122,29 @@ fn the_task_keeps_no_executor_for_it() {
     assert_eq!(Arc::strong_count(&count), 1);
 }
 
+/// What another task polls by now moves that one, and not the one that it was begun in.
+#[test]
+fn the_former_task_stays_where_it_is() {
+    let _watchdog = watchdog();
+    let (all, [home, there, other]) = runtimes::<3>();
+    let task = all[0].spawn(async move {
+        let mut aside = Box::pin(run_on(there, pending::<()>()));
+        assert!(poll_once(aside.as_mut()).await.is_pending());
+        let (polled, polls) = mpsc::channel();
+        let keeper = other.spawn(poll_fn(move |cx| {
+            let poll = aside.as_mut().poll(cx);
+            let _ = polled.send(());
+            poll
+        }));
+        // In the same poll as the first one.
+        polls.recv().unwrap();
+        yield_now().await;
+        assert!(home.is_current(), "nobody wants it to be elsewhere any more");
+        keeper.abort();
+    });
+    all[0].block_on(task).unwrap();
+}
+
 /// What ends inside a hop goes on where that is now, not where it was.
 #[test]
 fn it_comes_back_to_where_the_outer_one_is() {
