@@ -255,12 +255,12 @@ fn as_members_that_were_never_polled() {
     let task = launch(manual.executor()).spawn(async move {
         assert!(poll_once(own.as_mut()).await.is_pending());
         wait_until(|| begun.load(Ordering::Acquire), "the inner task has not begun");
-        let task = spawner.spawn(own).expect("the scope is open");
-        task.abort();
+        let task = spawner.spawn(own);
+        task.as_ref().expect("the scope is open").abort();
         task
     });
     manual.run_until_idle(100);
-    let task = runtime.block_on(task).unwrap();
+    let task = runtime.block_on(task).unwrap().unwrap();
     runtime.block_on(counting.join());
     assert_eq!((census.made(), census.alive()), (2, 0));
     assert!(runtime.block_on(task).unwrap_err().is_aborted());

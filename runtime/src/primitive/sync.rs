@@ -12,10 +12,6 @@ pub(crate) use plain::Arc;
 #[expect(clippy::disallowed_types, reason = "this is the alias that the lint points to")]
 pub(crate) type PlainArc<T> = std::sync::Arc<T>;
 
-/// Std's `Weak`, of such an `Arc`.
-#[expect(clippy::disallowed_types, reason = "this is the alias that the lint points to")]
-pub(crate) type PlainWeak<T> = std::sync::Weak<T>;
-
 /// Std's `AtomicU64`, also under loom: as below.
 #[expect(clippy::disallowed_types, reason = "this is the alias that the lint points to")]
 pub type PlainAtomicU64 = std::sync::atomic::AtomicU64;

@@ -7,6 +7,7 @@
 use std::fmt;
 use std::mem;
 use std::ptr::{self, NonNull};
+use std::sync::Weak;
 use std::task::Waker;
 
 use super::header::TaskHeader;
@@ -17,7 +18,7 @@ use crate::containment::contain_panic;
 use crate::executor::{AnyExecutor, Executor, Reason, Runnable};
 use crate::primitive::cell::UnsafeCell;
 use crate::primitive::sync::atomic::Ordering;
-use crate::primitive::sync::{PlainArc, PlainAtomicU64, PlainWeak};
+use crate::primitive::sync::{PlainArc, PlainAtomicU64};
 use crate::tree;
 
 /// Those in a task who want to be polled on an executor, and wait for that. Touched by whoever runs the task only.
@@ -29,7 +30,7 @@ struct Ask {
     ticket: u64,
     asker: PlainArc<PlainAtomicU64>,
     /// Kept by those who ask, and not by what they leave here: a wish that is void keeps no executor.
-    to: PlainWeak<AnyExecutor>,
+    to: Weak<AnyExecutor>,
     /// The task's count of polls when this was last said.
     run: u32,
 }
