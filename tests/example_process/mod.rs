@@ -1,4 +1,4 @@
-//! Runs `examples/http_server` as a process of its own.
+//! Runs an example as a process of its own.
 #![allow(dead_code, reason = "each test uses the part that it needs")]
 
 use std::io::{BufRead, BufReader, Read};
@@ -20,7 +20,7 @@ pub(crate) fn path_of(name: &str) -> PathBuf {
     path
 }
 
-/// A server that listens; dropping it kills it.
+/// `examples/http_server`, or another one that prints where it listens; dropping it kills it.
 pub(crate) struct HttpServer {
     pub(crate) address: SocketAddr,
     pub(crate) child: Child,
@@ -38,11 +38,17 @@ impl HttpServer {
     /// Starts it through a command that has it as its last words.
     pub(crate) fn start_command(mut command: Command) -> Self {
         command.args(["--addr", "127.0.0.1:0"]);
+        Self::start_other(command)
+    }
+
+    /// Starts a server that listens where the command says.
+    pub(crate) fn start_other(mut command: Command) -> Self {
         let mut child = command.stdout(Stdio::piped()).spawn().expect("the example starts");
         let mut stdout = BufReader::new(child.stdout.take().expect("it is a pipe"));
         let mut line = String::new();
         stdout.read_line(&mut line).expect("the example prints its address");
-        let address = line.trim().strip_prefix("listening on http://").expect("the line names the address");
+        let address = line.trim().strip_prefix("listening on ").expect("the line names the address");
+        let address = address.strip_prefix("http://").unwrap_or(address);
         Self { address: address.parse().expect("it is an address"), child, stdout }
     }
 
