@@ -4,7 +4,7 @@
 mod example_process;
 mod watchdog;
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -163,7 +163,7 @@ fn long_lines_are_refused() {
 #[test]
 fn more_than_a_thousand_clients_talk() {
     let _watchdog = watchdog(Duration::from_secs(240));
-    if !may_open(2 * CLIENTS) {
+    if !may_open(2 * CLIENTS, "more_than_a_thousand_clients_talk") {
         return;
     }
     let mut server = start();
@@ -196,16 +196,20 @@ fn more_than_a_thousand_clients_talk() {
     assert_eq!(server.wait(), (Some(0), "stopped\n".to_owned()));
 }
 
-/// Whether this process, and those that it starts, may have so many descriptors.
-fn may_open(descriptors: usize) -> bool {
+/// Whether this process may have so many descriptors. If it may not, the test is run by another one that may.
+fn may_open(descriptors: usize, test: &str) -> bool {
     let output = Command::new("sh").args(["-c", "ulimit -n"]).output().unwrap();
     let limit = String::from_utf8(output.stdout).unwrap();
+    // Where there is no limit, that is no number.
     if limit.trim().parse::<usize>().is_ok_and(|limit| limit < descriptors) {
-        assert!(
-            std::env::var_os("CI").is_none_or(|ci| ci != "true"),
-            "{descriptors} descriptors are needed: `ulimit -n` says {limit}"
-        );
-        println!("skipped: {descriptors} descriptors are needed, and `ulimit -n` says {limit}");
+        let script = format!("ulimit -n {descriptors} || exit 77; exec \"$0\" --exact {test}");
+        let status = Command::new("sh").args(["-c", &script]).arg(std::env::current_exe().unwrap()).status();
+        match status.unwrap().code() {
+            Some(77) if std::env::var_os("CI").is_none_or(|ci| ci != "true") => {
+                println!("skipped: the test wants {descriptors} descriptors, and `ulimit -n` refuses them");
+            }
+            code => assert_eq!(code, Some(0), "the test, in a process of its own"),
+        }
         return false;
     }
     true
@@ -241,8 +245,10 @@ fn who_does_not_read_is_disconnected_and_nobody_waits_for_him() {
     assert!(has_left, "the server has kept 100 MB for a client that does not read");
     // It is cut off, with what was on its way.
     let mut left = Vec::new();
-    let end = (&mut slow.lines.into_inner()).read_to_end(&mut left);
-    assert!(end.is_ok() || left.len() < 100_000_000, "{end:?}");
+    match slow.lines.into_inner().read_to_end(&mut left) {
+        Ok(_) => {}
+        Err(error) => assert_eq!(error.kind(), ErrorKind::ConnectionReset),
+    }
     server.signal("INT");
     assert_eq!(server.wait(), (Some(0), "stopped\n".to_owned()));
 }
