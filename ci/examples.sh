@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Starts the examples and asks them with the clients that people use: curl, wrk, a browser, a plain socket.
+# Starts the examples and asks them with the clients that people use: curl, wrk, a browser, redis-cli, redis-benchmark, socat, a plain socket.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 source ci/lib.sh
@@ -81,6 +81,109 @@ if have valgrind; then
 elif in_ci; then
     fail "valgrind is not installed"
 fi
+
+echo "-- pipeline"
+said=$("$examples/pipeline" 2> "$work/err")
+[[ "$said" == "500000 entries, 0 refused, balance 1731, lowest -2576" ]] || fail "pipeline says: $said"
+waits=$(sed -n 's/^the reader has waited \([0-9]*\) times$/\1/p' "$work/err")
+[[ "$waits" -gt 0 ]] || fail "the reader of pipeline runs ahead: $(cat "$work/err")"
+said=$(seq -5 100 | "$examples/pipeline" - 2> "$work/err")
+[[ "$said" == "106 entries, 0 refused, balance 5035, lowest -15" ]] || fail "pipeline says: $said"
+refuses pipeline nonsense
+
+echo "-- chat"
+serve chat 127.0.0.1:0
+# Two rooms, with two clients each, all at once; the first of each room is there before the other speaks.
+if have socat; then
+    clients=()
+    for room in tea coffee; do
+        { printf '/nick ann\n/join %s\n' "$room"; sleep 4; } |
+            timeout 20 socat -t 5 - "TCP:$address" > "$work/ann-$room" &
+        clients+=("$!")
+        started+=("$!")
+    done
+    for room in tea coffee; do
+        eventually grep -q "you are in $room" "$work/ann-$room" || fail "chat: $(cat "$work/ann-$room")"
+    done
+    for room in tea coffee; do
+        { printf '/nick bob\n/join %s\nabout %s\n' "$room" "$room"; head -c 5000 /dev/zero | tr '\0' x; printf '\n/quit\n'; } |
+            timeout 20 socat -t 5 - "TCP:$address" > "$work/bob-$room" &
+        clients+=("$!")
+        started+=("$!")
+    done
+    for client in "${clients[@]}"; do
+        wait "$client" || fail "a client of chat ended with $?"
+    done
+    for room in tea coffee; do
+        [[ "$(sed -n 2,7p "$work/ann-$room" | tr '\n' ';')" == "* you are called ann;* you are in $room with 0 others;* bob has come;bob: about $room;* bob has left;* good bye;" ]] ||
+            fail "in $room was heard: $(cat "$work/ann-$room")"
+        grep -q '^! a line has at most' "$work/bob-$room" || fail "chat takes long lines: $(cat "$work/bob-$room")"
+    done
+elif in_ci; then
+    fail "socat is not installed"
+fi
+exec 3<> "/dev/tcp/${address%:*}/${address##*:}"
+read -r -t 10 line <&3
+refuses chat "$address"
+refuses chat nonsense
+refuses chat --unknown
+interrupt chat
+read -r -t 10 line <&3
+exec 3>&-
+[[ "$line" == "* the server stops: good bye" ]] || fail "chat stops with: $line"
+
+echo "-- kv"
+serve kv --addr 127.0.0.1:0 --workers 2
+if have redis-cli && have redis-benchmark; then
+    redis() { timeout 10 redis-cli -h 127.0.0.1 -p "${address##*:}" "$@"; }
+    # Commands, and what redis-cli shows of the answers.
+    while IFS='|' read -r command expected; do
+        # shellcheck disable=SC2086 # they are several words
+        said=$(redis $command | tr '\n' ' ' | sed 's/ *$//')
+        [[ "$said" == "$expected" ]] || fail "$command: $said"
+    done << 'END'
+ping|PONG
+set key value|OK
+get key|value
+set key other nx|
+get none|
+exists key none|1
+incr number|1
+decr number|0
+expire key 100|1
+ttl key|100
+set soon value px 1|OK
+dbsize|3
+del key number soon|2
+select 0|OK
+config get save|save
+get|ERR wrong number of arguments for 'get' command
+frobnicate it|ERR unknown command 'frobnicate', with args beginning with: 'it'
+END
+    # As at a prompt, where redis-cli asks for the documentation of commands first.
+    said=$(printf 'set "two words" x\nget "two words"\nquit\n' | redis | tr '\n' ' ')
+    [[ "$said" == "OK x "* ]] || fail "redis-cli says: $said"
+    for pipeline in 1 16; do
+        timeout 120 redis-benchmark -h 127.0.0.1 -p "${address##*:}" -t get,set,incr -n 20000 -r 1000 -P "$pipeline" --csv \
+            > "$work/benchmark" 2> "$work/complaints" || fail "redis-benchmark: $(cat "$work/complaints")"
+        [[ ! -s "$work/complaints" ]] || fail "redis-benchmark: $(cat "$work/complaints")"
+        for test in SET GET INCR; do
+            grep -q "^\"$test\"," "$work/benchmark" || fail "redis-benchmark -P $pipeline: $(cat "$work/benchmark")"
+        done
+    done
+elif in_ci; then
+    fail "redis-tools are not installed"
+fi
+exec 3<> "/dev/tcp/${address%:*}/${address##*:}"
+printf '*1\r\n$99999999999\r\n' >&3
+IFS= read -r -t 10 line <&3
+exec 3>&-
+[[ "$line" == $'-ERR Protocol error: invalid bulk length\r' ]] || fail "kv says to nonsense: $line"
+for arguments in "--addr $address" "--addr nonsense" "--workers 0" "--workers two" "--unknown"; do
+    # shellcheck disable=SC2086 # they are several words
+    refuses kv $arguments
+done
+interrupt kv
 
 echo "-- http_server"
 mkdir "$work/files"

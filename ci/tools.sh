@@ -18,6 +18,8 @@ want nghttp nghttp2-client
 want slowhttptest slowhttptest
 want valgrind valgrind
 want chromium chromium
+want redis-cli redis-tools
+want socat socat
 
 if [[ ${#packages[@]} -gt 0 ]]; then
     as_root=()
