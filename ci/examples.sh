@@ -93,12 +93,12 @@ refuses pipeline nonsense
 
 echo "-- chat"
 serve chat 127.0.0.1:0
-# Two rooms, with two clients each, all at once; the first of each room is there before the other speaks.
+# Two rooms, with two clients each: the first is there before the other speaks, and goes when that has gone.
 if have socat; then
     clients=()
     for room in tea coffee; do
-        { printf '/nick ann\n/join %s\n' "$room"; sleep 4; } |
-            timeout 20 socat -t 5 - "TCP:$address" > "$work/ann-$room" &
+        { printf '/nick ann\n/join %s\n' "$room"; eventually grep -qs 'bob has left' "$work/ann-$room"; } |
+            timeout 60 socat -t 5 - "TCP:$address" > "$work/ann-$room" &
         clients+=("$!")
         started+=("$!")
     done
@@ -107,7 +107,7 @@ if have socat; then
     done
     for room in tea coffee; do
         { printf '/nick bob\n/join %s\nabout %s\n' "$room" "$room"; head -c 5000 /dev/zero | tr '\0' x; printf '\n/quit\n'; } |
-            timeout 20 socat -t 5 - "TCP:$address" > "$work/bob-$room" &
+            timeout 60 socat -t 5 - "TCP:$address" > "$work/bob-$room" &
         clients+=("$!")
         started+=("$!")
     done

@@ -297,7 +297,7 @@ fn clients_that_do_not_read_hold_up_nobody() {
     thread::sleep(Duration::from_millis(500));
     let begun = Instant::now();
     ask(&mut connect(&server), "EXISTS large", ":1");
-    assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
+    assert!(begun.elapsed() < Duration::from_secs(20), "{:?}", begun.elapsed());
     if cfg!(target_os = "linux") {
         let status = std::fs::read_to_string(format!("/proc/{}/status", server.child.id())).unwrap();
         let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
