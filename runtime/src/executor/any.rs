@@ -12,8 +12,8 @@ use std::mem::MaybeUninit;
 
 use super::{Executor, Runnable};
 use crate::Handle;
-use crate::trace::strands::Name;
 use crate::containment::contain_panic;
+use crate::trace::strands::Name;
 
 /// Room for a small handle, or for a counted pointer to a larger one.
 type Room = MaybeUninit<[*mut (); 2]>;

@@ -2,8 +2,8 @@
 
 use super::Runnable;
 use crate::Handle;
-use crate::trace::strands::Name;
 use crate::containment::Contained;
+use crate::trace::strands::Name;
 
 /// Runs tasks somewhere.
 ///
