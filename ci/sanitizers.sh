@@ -27,10 +27,11 @@ tests=(
 )
 
 # Each test of frames as a tree, apart from those that run on a small stack or look at its depth, since instrumented
-# code needs several times as much: lazy_assume_unleaked, lazy_borrowed_recursion_grows_the_heap,
-# lazy_chains_need_no_stack and lazy_ready_awaits_use_no_stack.
+# code needs several times as much: lazy_borrowed_recursion_grows_the_heap, lazy_chains_need_no_stack and
+# lazy_ready_awaits_use_no_stack.
 tests+=(
-    a_finished_task_hands_over_to_its_joiner allocators_may_do_anything handovers_lose_nobody lazy_changes_hands
+    a_finished_task_hands_over_to_its_joiner allocators_may_do_anything handovers_lose_nobody lazy_assume_unleaked
+    lazy_changes_hands
     lazy_combinators lazy_dropped_anywhere lazy_dropped_by_a_threads_end lazy_dropped_while_lent
     lazy_drops_may_do_anything lazy_frames_are_in_their_task lazy_leaked_is_never_polled
     lazy_local_stays_on_its_thread lazy_of_any_shape lazy_payloads_end_somewhere lazy_polled_in_a_drop lazy_shared
@@ -55,8 +56,8 @@ tests+=(
     strand_metrics_count strands_shared_and_churned
 )
 # For the same reason: it measures the stack; it compares what is polled in one go, which is as much as there is stack
-# for; it moves megabytes over the stack, in more copies than fit.
-skipped=(and_the_stack_stays_flat step_by_step of_a_megabyte)
+# for; it moves megabytes over the stack, in more copies than fit; and what runs on a small stack in files that do more.
+skipped=(and_the_stack_stays_flat step_by_step of_a_megabyte needs_no_stack in_a_deep_nest)
 
 selected=()
 for test in "${tests[@]}"; do

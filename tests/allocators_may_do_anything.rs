@@ -16,11 +16,12 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use leaves::{Gate, Tally, poll_once};
 use support::{
-    Census, Counted, EXPECTED, Pend, Random, runtime, wait_until, watchdog, without_panic_messages,
+    Census, Counted, EXPECTED, Pend, Random, panic_text, runtime, says_no_frame, wait_until, watchdog,
+    without_panic_messages,
 };
 use tress::Runtime;
 use tress::frame::{self, AllocError, FrameAllocator, Global, with_allocator};
-use tress::task::{self, Lazy, lazy, lazy_borrowed, yield_now};
+use tress::task::{self, Lazy, lazy, lazy_borrowed, try_lazy, yield_now};
 use tress::trace;
 
 /// The program's own memory, with a function that is called whenever something has been done.
@@ -69,6 +70,31 @@ unsafe impl<F: Fn(Event) + Send + Sync> FrameAllocator for Meddling<F> {
 impl<F: Fn(Event) + Send + Sync> Drop for Meddling<F> {
     fn drop(&mut self) {
         self.call(Event::IsDropped);
+    }
+}
+
+/// Refuses now and then what another one would give.
+struct Refusing<A> {
+    other: A,
+    /// Once in so many times.
+    every: usize,
+    random: Mutex<Random>,
+    refusals: Tally,
+}
+
+// SAFETY: the memory is that of the other one, which keeps the promises.
+unsafe impl<A: FrameAllocator> FrameAllocator for Refusing<A> {
+    fn allocate(&self, layout: Layout) -> Result<NonNull<u8>, AllocError> {
+        if self.random.lock().unwrap().once_in(self.every) {
+            self.refusals.add();
+            return Err(AllocError);
+        }
+        self.other.allocate(layout)
+    }
+
+    unsafe fn deallocate(&self, ptr: NonNull<u8>, layout: Layout) {
+        // SAFETY: the memory came from there.
+        unsafe { self.other.deallocate(ptr, layout) };
     }
 }
 
@@ -273,24 +299,43 @@ fn as_making_frames() {
 fn as_panicking_and_refusing() {
     let _watchdog = watchdog();
     let census = Census::default();
+    let (mut complete, mut refused, mut without_frame) = (0, 0, 0);
     without_panic_messages(|| {
-        for seed in 0..40 {
+        for seed in 0..60 {
             let runtime = runtime(2);
-            let random = Mutex::new(Random(seed));
-            let allocator = Meddling::new(&census, move |event| {
-                let dice = random.lock().unwrap().below(8);
-                assert!(event == Event::IsDropped || dice != 0, "expected: of an allocator");
+            // From once in a few frames to once in a few trees.
+            let every = [8, 40, 400][seed % 3];
+            let random = Mutex::new(Random(seed as u64));
+            let refusals = Tally::default();
+            let allocator = Arc::new(Refusing {
+                other: Meddling {
+                    meddle: move |event| {
+                        let panics = random.lock().unwrap().once_in(every);
+                        assert!(event == Event::IsDropped || !panics, "expected: of an allocator");
+                    },
+                    _counted: census.count(),
+                },
+                every,
+                random: Mutex::new(Random(!(seed as u64))),
+                refusals: refusals.clone(),
             });
             for _ in 0..20 {
                 let counted = census.count();
                 let spawned = catch_unwind(AssertUnwindSafe(|| {
                     with_allocator(Arc::clone(&allocator), || runtime.spawn(tree(3, counted)))
                 }));
-                if let Ok(task) = spawned {
-                    // Its frames may have been refused; it has ended in any case.
-                    let _ = runtime.block_on(task);
+                let Ok(task) = spawned else { continue };
+                match runtime.block_on(task) {
+                    Ok(()) => complete += 1,
+                    Err(error) if error.is_refused() => refused += 1,
+                    Err(error) => {
+                        let text = panic_text(error);
+                        without_frame += u32::from(says_no_frame(&text));
+                        assert!(says_no_frame(&text) || text.starts_with(EXPECTED), "{text}");
+                    }
                 }
             }
+            assert!(every > 8 || refusals.count() > 0);
             runtime.block_on(async {
                 let counted = census.count();
                 let scoped = frame::scope(allocator, async { tree(3, counted).await });
@@ -302,18 +347,28 @@ fn as_panicking_and_refusing() {
             census.wait_until_empty();
         }
     });
+    // Each of the ends has been seen.
+    assert!(complete > 0 && refused > 0 && without_frame > 0, "{complete} {refused} {without_frame}");
 }
 
-/// A tree of frames, made while it runs.
+/// A tree of frames of all kinds, made while it runs.
 fn tree(depth: usize, counted: Counted) -> Lazy<'static, ()> {
     lazy(async move {
         let _counted = counted;
         yield_now().await;
         if depth > 0 {
             let (one, two) = (branch(depth), branch(depth));
-            let spawned = task::spawn(branch(depth));
-            tress::join!(one, two);
+            let (spawned, held) = (task::spawn(branch(depth)), Census::default());
+            let island = lazy_borrowed(async {
+                let _held = held.count();
+                Pend(1).await;
+            });
+            let boxed = frame::Box::pin(Pend(1));
+            tress::join!(one, two, island, boxed);
             let _ = spawned.await;
+            if let Ok(last) = try_lazy(Pend(1)) {
+                last.await;
+            }
         }
     })
 }

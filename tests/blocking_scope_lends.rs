@@ -1,15 +1,21 @@
 //! `Handle::scope`: its tasks borrow from the thread that blocks, which goes on when nothing of them is left.
 
+mod leaves;
 mod support;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Mutex;
+use std::pin::pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use support::{payload_text, runtime, stress, watchdog, without_panic_messages};
-use tress::task::{ScopedJoinHandle, yield_now};
+use futures_util::future::{Either, select};
+use leaves::{Gate, OpenOnDrop, Tally, poll_once};
+use support::{Census, payload_text, runtime, stress, wait_until, watchdog, without_panic_messages};
+use tress::frame::{Arena, Counting, Pool, with_allocator};
+use tress::task::{Lazy, ScopedJoinHandle, block_in_place, lazy, yield_now};
 use tress::time::sleep;
+use tress::{Builder, env};
 
 /// Counts drops in what a task borrows.
 struct Guard<'a>(&'a AtomicUsize);
@@ -181,7 +187,7 @@ fn where_it_may_not_block() {
         let task = runtime.spawn(async move {
             let refused = catch_unwind(AssertUnwindSafe(|| handle.scope(|_| ()))).is_err();
             let number = AtomicUsize::new(0);
-            tress::task::block_in_place(|| {
+            block_in_place(|| {
                 handle.scope(|scope| {
                     for _ in 0..10 {
                         drop(scope.spawn(async { number.fetch_add(1, Ordering::SeqCst) }));
@@ -249,4 +255,176 @@ fn a_storm() {
             }
         }
     });
+}
+
+/// Its tasks are roots, also where an environment is around them.
+#[test]
+fn a_wake_in_a_task_polls_one_frame() {
+    const WAKES: usize = 10;
+    let _watchdog = watchdog();
+    let runtime = runtime(2);
+    let check = || {
+        let (gate, [root, above, leaf]) = (Gate::default(), [(); 3].map(|()| Tally::default()));
+        let counts = || [&root, &above, &leaf].map(Tally::count);
+        let text = String::from("borrowed");
+        let output = runtime.handle().scope(|scope| {
+            // Should the test fail, then nobody waits for ever.
+            let _open = OpenOnDrop(&gate);
+            let below = lazy(above.clone().polls(lazy(leaf.clone().polls(gate.passed()))));
+            let task = scope.spawn(root.clone().polls(async {
+                below.await;
+                (text.len(), env::value::<u32>())
+            }));
+            wait_until(|| gate.polls() == 1, "the leaf was not polled");
+            for wake in 1..=WAKES {
+                gate.wake();
+                wait_until(|| gate.polls() == 1 + wake, "the leaf was not polled");
+            }
+            assert_eq!(counts(), [1, 1, 1 + WAKES]);
+            gate.open();
+            support::block_on_foreign(task).unwrap()
+        });
+        assert_eq!(counts(), [2, 2, 2 + WAKES]);
+        output
+    };
+    assert_eq!(check(), (8, None));
+    let in_env = env::scope().value(7_u32).run(async { block_in_place(check) });
+    assert_eq!(runtime.block_on(in_env), (8, Some(7)));
+}
+
+/// A chain of so many frames, each of which holds something that is counted, and is polled twice.
+fn chain(depth: usize, gate: Gate, polls: Tally, census: Census) -> Lazy<'static, usize> {
+    lazy(polls.clone().polls(async move {
+        let _counted = census.count();
+        if depth > 1 {
+            return chain(depth - 1, gate, polls, census).await + 1;
+        }
+        gate.passed().await;
+        1
+    }))
+}
+
+#[test]
+fn a_deep_chain_in_a_task_needs_no_stack() {
+    const DEPTH: usize = 20_000;
+    let _watchdog = watchdog();
+    let runtime = Builder::new().worker_threads(2).thread_stack_size(64 << 10).build().unwrap();
+    let census = Census::default();
+    for is_aborted in [false, true] {
+        let (gate, polls, text) = (Gate::default(), Tally::default(), String::from("borrowed"));
+        let result = runtime.handle().scope(|scope| {
+            let _open = OpenOnDrop(&gate);
+            let chain = chain(DEPTH, gate.clone(), polls.clone(), census.clone());
+            let task = scope.spawn(async { chain.await + text.len() });
+            wait_until(|| gate.polls() == 1, "the chain was not built");
+            match is_aborted {
+                true => task.abort(),
+                false => gate.open(),
+            }
+            support::block_on_foreign(task)
+        });
+        // As islands, all of them would be polled again by each of these polls.
+        match is_aborted {
+            true => assert!(result.unwrap_err().is_aborted()),
+            false => assert_eq!((result.unwrap(), polls.count()), (DEPTH + 8, 2 * DEPTH)),
+        }
+        assert_eq!(census.alive(), 0);
+    }
+}
+
+/// Whichever way its task ends: when the scope returns, nothing is left of a frame that was awaited in it.
+#[test]
+fn frames_end_before_it_returns() {
+    let _watchdog = watchdog();
+    without_panic_messages(|| {
+        let runtime = runtime(2);
+        for round in 0..100 {
+            let (gate, census, polls) = (Gate::default(), Census::default(), Tally::default());
+            let (count, winner) = (AtomicUsize::new(0), Gate::default());
+            let chain = |depth| chain(depth, gate.clone(), polls.clone(), census.clone());
+            let panic = catch_unwind(AssertUnwindSafe(|| {
+                runtime.handle().scope(|scope| {
+                    let _open = (OpenOnDrop(&gate), OpenOnDrop(&winner));
+                    let task = scope.spawn(async {
+                        let _guard = Guard(&count);
+                        let (chain, wins) = (chain(5), lazy(winner.passed()));
+                        match select(pin!(chain), pin!(wins)).await {
+                            Either::Left((depth, _)) => assert_eq!(depth, 5),
+                            Either::Right(_) => panic!("expected: the winner's"),
+                        }
+                    });
+                    // One that never ends by itself, and one whose handle is dropped in its frame.
+                    let never = scope.spawn(async {
+                        let _guard = Guard(&count);
+                        lazy(std::future::pending::<()>()).await;
+                    });
+                    drop(scope.spawn(async {
+                        let _guard = Guard(&count);
+                        assert!(poll_once(pin!(chain(1))).await.is_pending());
+                    }));
+                    wait_until(|| gate.polls() >= 2, "the leaves were not polled");
+                    never.abort();
+                    match round % 4 {
+                        0 => gate.open(),
+                        1 => {
+                            winner.open();
+                            wait_until(|| task.is_finished(), "the task has not ended");
+                        }
+                        2 => task.abort(),
+                        _ => panic!("expected: the closure's"),
+                    }
+                });
+            }));
+            match round % 4 {
+                // Where both gates open when the closure ends, either may be first.
+                0 | 2 => {}
+                1 => assert_eq!(payload_text(panic.unwrap_err()), "a task of the scope has panicked"),
+                _ => assert_eq!(payload_text(panic.unwrap_err()), "expected: the closure's"),
+            }
+            assert_eq!(census.alive(), 0);
+            assert!((2..=3).contains(&count.load(Ordering::SeqCst)));
+            // Their wakers are out of date.
+            let before = polls.count();
+            gate.wake();
+            yield_to(&runtime);
+            assert_eq!(polls.count(), before);
+        }
+    });
+}
+
+/// Gives tasks time to run.
+fn yield_to(runtime: &tress::Runtime) {
+    runtime.block_on(async {
+        for _ in 0..10 {
+            yield_now().await;
+        }
+    });
+}
+
+/// A task and its future are one allocation, and one that gets none has ended.
+#[test]
+fn its_tasks_come_from_the_allocator_at_hand() {
+    let _watchdog = watchdog();
+    let (runtime, count) = (runtime(2), AtomicUsize::new(0));
+    let frames = Arc::new(Counting::new(Pool));
+    let large = [1_u8; 4096];
+    runtime.handle().scope(|scope| {
+        let task = with_allocator(frames.clone(), || {
+            scope.spawn(async {
+                let _guard = Guard(&count);
+                large.len()
+            })
+        });
+        assert_eq!(runtime.block_on(task).unwrap(), 4096);
+        assert_eq!(frames.allocated(), 1);
+        let guard = Guard(&count);
+        let refused = with_allocator(Arc::new(Arena::new(1024).unwrap()), || {
+            scope.spawn(async move {
+                let _guard = guard;
+                large.len()
+            })
+        });
+        assert!(runtime.block_on(refused).unwrap_err().is_refused());
+    });
+    assert_eq!(count.load(Ordering::SeqCst), 2);
 }

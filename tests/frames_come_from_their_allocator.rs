@@ -6,10 +6,10 @@ mod support;
 
 use std::sync::Arc;
 
-use leaves::Gate;
-use support::{Census, runtime, wait_until, watchdog};
+use leaves::{Gate, Tally};
+use support::{Census, Counted, panic_text, runtime, wait_until, watchdog, without_panic_messages};
 use tress::Builder;
-use tress::frame::{self, Arena, Counting, Global, Pool, with_allocator};
+use tress::frame::{self, AllocError, Arena, Counting, Global, Pool, with_allocator};
 use tress::task::{Lazy, lazy, lazy_borrowed, spawn_blocking, try_lazy, yield_now};
 
 fn counting() -> Arc<Counting<Pool>> {
@@ -177,15 +177,38 @@ fn unless_it_refuses() {
     assert!(runtime.block_on(refused).unwrap_err().is_refused());
     assert_eq!(census.alive(), 0);
 
-    // A lazy that has no room panics in its task, or says so.
-    let task = runtime.spawn(async {
+    // A lazy that has no room says so, or panics where it is made: in a task that has room, or in a frame.
+    fn try_large() -> Result<Lazy<'static, usize>, AllocError> {
         let large = [0_u8; 8192];
-        assert!(try_lazy(async move { large.len() }).is_err());
-        assert_eq!(try_lazy(async { 5 }).unwrap().await, 5);
-        lazy(async move { large.len() }).await
+        try_lazy(async move { large.len() })
+    }
+    fn refused_lazy(counted: Counted) -> Lazy<'static, usize> {
+        let large = [0_u8; 8192];
+        lazy(async move {
+            let _counted = counted;
+            large.len()
+        })
+    }
+    without_panic_messages(|| {
+        for is_in_frame in [false, true] {
+            let (census, begun) = (census.clone(), Tally::default());
+            let has_begun = begun.clone();
+            let task = runtime.spawn(async move {
+                assert!(try_large().is_err());
+                assert_eq!(try_lazy(async { 5 }).unwrap().await, 5);
+                has_begun.add();
+                let counted = census.count();
+                match is_in_frame {
+                    true => lazy(async move { refused_lazy(counted).await }).await,
+                    false => refused_lazy(counted).await,
+                }
+            });
+            let text = panic_text(runtime.block_on(task).unwrap_err());
+            assert!(text.starts_with("a Lazy got no frame: "), "{text}");
+            assert_eq!(begun.count(), 1);
+        }
     });
-    let error = runtime.block_on(task).unwrap_err();
-    assert!(error.is_panic() || error.is_refused(), "{error}");
+    assert_eq!(census.alive(), 0);
 
     // What has been given back can be had again.
     for round in 0..1000 {

@@ -200,10 +200,10 @@ fn when_it_loses_a_select() {
             let winner = lazy(async move { winner.passed().await });
             match select(pin!(chain), pin!(winner)).await {
                 Either::Left(_) => panic!("the chain has won"),
-                Either::Right(_) => {}
+                // It is pinned for as long as this is looked at.
+                Either::Right(_) => assert_eq!(census.alive(), DEPTH),
             }
-            // The chain is still there, as it was pinned for this block only.
-            census.alive()
+            assert_eq!(census.alive(), 0);
         }
     };
     let (gate, winner) = (Gate::default(), Gate::default());

@@ -1,18 +1,20 @@
 //! A started lazy that is leaked is never polled again: whatever it borrowed may be gone. Its memory outlives the wakers
 //! that name it, and it holds up neither its task nor its runtime.
+#![expect(unsafe_code, reason = "pins what is never dropped, which no safe code does")]
 
 mod leaves;
 mod support;
 
 use std::future::Future;
-use std::mem::{ManuallyDrop, forget};
+use std::mem::{ManuallyDrop, MaybeUninit, forget};
 use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Waker};
 use std::thread;
+use std::time::Duration;
 
 use leaves::{Gate, Tally, poll_once};
-use support::{block_on_foreign, runtime, wait_until, watchdog};
+use support::{Census, block_on_foreign, runtime, wait_until, watchdog, without_panic_messages};
 use tress::Runtime;
 use tress::task::{Lazy, lazy, lazy_borrowed, yield_now};
 
@@ -143,6 +145,105 @@ fn when_it_is_never_dropped_where_it_lies() {
         leak(ManuallyDrop::into_inner(kept));
         wake_all(&gate).await;
         assert_eq!(polls.count(), 1);
+    });
+}
+
+/// How a task ends in whose body a handle has been leaked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    Returns,
+    Panics,
+    IsAborted,
+    GoesWithItsRuntime,
+}
+
+/// The same with a frame that the loop polls: it goes on as long as its parent does, and is torn down with that.
+#[test]
+fn when_its_parent_ends_which_it_lies_in() {
+    /// Bits of handles, so that leak detectors still find what those had.
+    static LEAKED: Mutex<Vec<MaybeUninit<Lazy<'static, ()>>>> = Mutex::new(Vec::new());
+
+    struct Parts {
+        gate: Gate,
+        polls: Tally,
+        parent_polls: Tally,
+        end: Gate,
+        census: Census,
+    }
+
+    /// A body that leaks a frame, which has another one below it, and then waits for its own end.
+    async fn leaks(parts: Arc<Parts>, how: End) {
+        let (counted, below, gate) = (parts.census.count(), parts.census.count(), parts.gate.clone());
+        let mut kept = ManuallyDrop::new(lazy(parts.polls.clone().polls(async move {
+            let _counted = counted;
+            lazy(async move {
+                let _below = below;
+                gate.passed().await;
+            })
+            .await;
+            yield_now().await;
+            unreachable!("the gate is not opened before the end");
+        })));
+        // SAFETY: it is not moved. That its place is given up without a drop is what this test is about: a frame does not need its handle.
+        let mut handle = unsafe { Pin::new_unchecked(&mut *kept) };
+        assert!(poll_once(handle.as_mut()).await.is_pending());
+        // SAFETY: bits that are never used.
+        LEAKED.lock().unwrap().push(unsafe { std::ptr::from_ref(&*handle).cast::<MaybeUninit<_>>().read() });
+        parts.end.passed().await;
+        assert_ne!(how, End::Panics, "expected: of the parent");
+    }
+
+    let _watchdog = watchdog();
+    without_panic_messages(|| {
+        for how in [End::Returns, End::Panics, End::IsAborted, End::GoesWithItsRuntime] {
+            for is_in_frame in [false, true] {
+                let runtime = runtime(2);
+                let parts = Arc::new(Parts {
+                    gate: Gate::default(),
+                    polls: Tally::default(),
+                    parent_polls: Tally::default(),
+                    end: Gate::default(),
+                    census: Census::default(),
+                });
+                let body = parts.parent_polls.clone().polls(leaks(Arc::clone(&parts), how));
+                let task = match is_in_frame {
+                    true => runtime.spawn(lazy(body)),
+                    false => runtime.spawn(body),
+                };
+                wait_until(|| parts.end.polls() == 1, "the handle was not leaked");
+                // Its leaf is reached without its parent.
+                for wake in 1..=5 {
+                    parts.gate.wake();
+                    wait_until(|| parts.gate.polls() == 1 + wake, "the leaf was not polled");
+                }
+                assert_eq!((parts.polls.count(), parts.parent_polls.count()), (1, 1));
+                assert_eq!(parts.census.alive(), 2);
+                match how {
+                    End::Returns => {
+                        parts.end.open();
+                        runtime.block_on(task).unwrap();
+                    }
+                    End::Panics => {
+                        parts.end.open();
+                        assert!(runtime.block_on(task).unwrap_err().is_panic());
+                    }
+                    End::IsAborted => {
+                        task.abort();
+                        assert!(runtime.block_on(task).unwrap_err().is_aborted());
+                    }
+                    End::GoesWithItsRuntime => {
+                        drop(runtime);
+                        assert!(block_on_foreign(task).unwrap_err().is_aborted());
+                    }
+                }
+                // What it held is dropped, once, and it is not polled again.
+                assert_eq!(parts.census.alive(), 0);
+                let polls = parts.gate.polls();
+                parts.gate.open();
+                thread::sleep(Duration::from_millis(1));
+                assert_eq!((parts.polls.count(), parts.gate.polls()), (1, polls));
+            }
+        }
     });
 }
 

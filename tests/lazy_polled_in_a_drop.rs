@@ -10,7 +10,9 @@ use std::pin::{Pin, pin};
 use std::task::{Context, Poll, Waker};
 
 use leaves::{Gate, Tally};
-use support::{Census, Pend, block_on_foreign, runtime, wait_until, watchdog};
+use support::{
+    Census, Pend, block_on_foreign, panic_text, runtime, wait_until, watchdog, without_panic_messages,
+};
 use tress::frame;
 use tress::task::{Lazy, lazy, yield_now};
 
@@ -101,6 +103,45 @@ fn of_its_root() {
             wait_until_freed(frames);
         }
     }
+}
+
+/// While a panic unwinds, the run is not over: what lies in the body that panics, and is polled with its waker, is part of the tree until it is dropped.
+#[test]
+fn of_a_local_while_a_panic_unwinds() {
+    let _watchdog = watchdog();
+    let (runtime, census, drops) = (runtime(2), Census::default(), Tally::default());
+    without_panic_messages(|| {
+        for depth in [0, 1, 5] {
+            for is_in_frame in [false, true] {
+                for is_rooted in [true, false] {
+                    let (gate, frames, dropped) = (Gate::default(), frame::stats().live, drops.count());
+                    let late = Late::new(depth, false, &gate, &census, &drops);
+                    let body = async move {
+                        let mut late = pin!(late);
+                        if !is_rooted {
+                            // Then its waker is not that of the body.
+                            let mut cx = Context::from_waker(Waker::noop());
+                            assert!(late.as_mut().poll(&mut cx).is_pending());
+                        } else {
+                            assert!(leaves::poll_once(late.as_mut()).await.is_pending());
+                        }
+                        panic!("expected: below what polls");
+                    };
+                    let task = match is_in_frame {
+                        true => runtime.spawn(lazy(body)),
+                        false => runtime.spawn(body),
+                    };
+                    let text = panic_text(runtime.block_on(task).unwrap_err());
+                    assert_eq!(text, "expected: below what polls");
+                    assert_eq!((drops.count(), census.alive()), (dropped + 1, 0));
+                    // As an island it is polled each time that its handle is, and comes to the gate.
+                    assert_eq!(gate.polls() > 0, !is_rooted);
+                    gate.open();
+                    wait_until_freed(frames);
+                }
+            }
+        }
+    });
 }
 
 #[test]

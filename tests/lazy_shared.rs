@@ -5,18 +5,19 @@ mod leaves;
 mod support;
 
 use std::future::poll_fn;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::pin::{Pin, pin};
-use std::sync::{Arc, mpsc};
+use std::sync::{Arc, Mutex, mpsc};
 use std::task::{Context, Poll, Waker};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use futures_util::FutureExt;
-use futures_util::future::join_all;
+use futures_util::future::{Either, join_all, select};
 use leaves::{Flag, Gate, Tally, poll_once};
 use support::{
-    Census, Pend, block_on_foreign, runtime, stress, wait_until, watchdog, without_panic_messages,
+    Census, Pend, block_on_foreign, payload_text, runtime, stress, wait_until, watchdog,
+    without_panic_messages,
 };
 use tress::task::{SharedLazy, lazy, lazy_borrowed, yield_now};
 
@@ -292,7 +293,7 @@ fn by_a_million_when_it_is_ready() {
     assert_eq!((runs.count(), Arc::strong_count(&output)), (1, 1));
 }
 
-/// One that awaits itself cannot end, but it can be dropped; and clones may be dropped inside its poll.
+/// Clones may be polled and dropped inside its poll.
 #[test]
 fn with_clones_inside() {
     let _watchdog = watchdog();
@@ -309,6 +310,120 @@ fn with_clones_inside() {
     let (a, b, c) = runtime.block_on(task).unwrap();
     assert!(Arc::ptr_eq(&a, &b) && Arc::ptr_eq(&b, &c));
     assert_eq!((runs.count(), census.alive()), (1, 0));
+}
+
+/// One that awaits itself is pending, whatever wakes it, goes on with what else it waits for, and can be dropped.
+#[test]
+fn with_itself_inside() {
+    let _watchdog = watchdog();
+    let runtime = runtime(2);
+    for is_dropped in [false, true] {
+        let (gate, polls, census) = (Gate::default(), Tally::default(), Census::default());
+        let slot = Arc::<Mutex<Option<SharedLazy<'static, u32>>>>::default();
+        let (own, leaf, counted) = (Arc::clone(&slot), gate.clone(), census.count());
+        let shared = lazy(polls.clone().polls(async move {
+            let _counted = counted;
+            let itself = poll_fn(|cx| Pin::new(own.lock().unwrap().as_mut().unwrap()).poll(cx));
+            match select(itself, pin!(leaf.passed())).await {
+                Either::Left(_) => panic!("it has awaited its own end"),
+                Either::Right(_) => 5,
+            }
+        }))
+        .shared();
+        *slot.lock().unwrap() = Some(shared.clone());
+        let task = runtime.spawn(shared);
+        for wake in 0..5 {
+            wait_until(|| gate.polls() == 1 + wake, "it was not polled");
+            gate.wake();
+        }
+        if is_dropped {
+            task.abort();
+            assert!(runtime.block_on(task).unwrap_err().is_aborted());
+        } else {
+            gate.open();
+            assert_eq!(runtime.block_on(task).unwrap(), 5);
+        }
+        // The last clone, unless it is the one inside.
+        let last = slot.lock().unwrap().take().unwrap();
+        assert_eq!(last.peek(), (!is_dropped).then_some(&5));
+        drop(last);
+        assert_eq!(census.alive(), 0);
+        let before = polls.count();
+        gate.wake();
+        assert_eq!(polls.count(), before);
+    }
+}
+
+#[test]
+fn but_not_by_a_clone_that_has_given_its_output() {
+    let _watchdog = watchdog();
+    let shared = lazy(async { 5 }).shared();
+    let mut polled = shared.clone();
+    assert_eq!(block_on_foreign(&mut polled), 5);
+    assert_eq!(polled.peek(), None);
+    without_panic_messages(|| {
+        let again = catch_unwind(AssertUnwindSafe(|| block_on_foreign(&mut polled)));
+        assert_eq!(payload_text(again.unwrap_err()), "a SharedLazy was polled after it had completed");
+    });
+    assert_eq!(block_on_foreign(shared), 5);
+}
+
+/// Each awaits the next one, so that a wake of the innermost rings for all of them, one inside the other.
+#[test]
+fn in_a_deep_nest_on_a_small_stack() {
+    const DEPTH: usize = if cfg!(debug_assertions) { 20_000 } else { 100_000 };
+    let _watchdog = watchdog();
+    let on_small_stack = |f: &mut (dyn FnMut() + Send)| {
+        thread::scope(|scope| {
+            let small = thread::Builder::new().stack_size(64 << 10).spawn_scoped(scope, f).unwrap();
+            small.join().unwrap_or_else(|payload| resume_unwind(payload));
+        });
+    };
+    let (gate, census, flag) = (Gate::default(), Census::default(), Arc::new(Flag::default()));
+    let nest = || {
+        let (leaf, counted) = (gate.clone(), census.count());
+        let innermost = lazy(async move {
+            let _counted = counted;
+            leaf.passed().await;
+            1
+        });
+        (1..DEPTH).fold(innermost.shared(), |below, _| {
+            let counted = census.count();
+            lazy(async move {
+                let _counted = counted;
+                below.await + 1
+            })
+            .shared()
+        })
+    };
+    let waker = flag.waker();
+    // Dropped while it waits.
+    let mut waits = Some(nest());
+    on_small_stack(&mut || {
+        let polled = Pin::new(waits.as_mut().unwrap()).poll(&mut Context::from_waker(&waker));
+        assert!(polled.is_pending());
+        gate.wake();
+        assert_eq!(flag.wakes(), 1);
+        waits = None;
+    });
+    assert_eq!(census.alive(), 0);
+    // To its end, with a look in between.
+    let mut ends = Some(nest());
+    let mut output = Poll::Pending;
+    on_small_stack(&mut || {
+        let cx = &mut Context::from_waker(&waker);
+        let ends = ends.as_mut().unwrap();
+        assert!(Pin::new(&mut *ends).poll(cx).is_pending());
+        gate.wake();
+        assert_eq!(flag.wakes(), 2);
+        assert!(Pin::new(&mut *ends).poll(cx).is_pending());
+        gate.open();
+        assert_eq!(flag.wakes(), 3);
+        output = Pin::new(ends).poll(cx);
+    });
+    assert_eq!(output, Poll::Ready(DEPTH));
+    on_small_stack(&mut || drop(ends.take()));
+    assert_eq!(census.alive(), 0);
 }
 
 #[test]

@@ -198,10 +198,7 @@ where
 }
 
 #[inline]
-#[expect(
-    unsafe_code,
-    reason = "the new task's executor is kept by the pool's owner until the task has ended"
-)]
+#[expect(unsafe_code, reason = "what borrows nothing is lent for ever")]
 fn submit_as_it_is<F>(
     pool: &PoolRef,
     executor: RawExecutor,
@@ -213,11 +210,61 @@ where
     F: Future + Send + 'static,
     F::Output: Send + 'static,
 {
+    // SAFETY: neither the future nor its output borrows.
+    unsafe { submit_lent_as_it_is(pool, executor, future, name, spawned_at) }
+}
+
+/// Spawns a future that may borrow on a pool, as [`submit`] does.
+///
+/// # Safety
+///
+/// What the future borrows is there until the future has been dropped, in whatever way it ends, and what the output borrows until that has been dropped or
+/// taken.
+#[expect(unsafe_code, reason = "the caller's promise stands for a lifetime")]
+pub(crate) unsafe fn submit_lent<F>(
+    pool: &PoolRef,
+    future: F,
+    spawned_at: &'static Location<'static>,
+) -> JoinHandle<F::Output>
+where
+    F: Future + Send,
+    F::Output: Send,
+{
+    match env::detached() {
+        Some(env) => {
+            let future = env::Scope::on(env).executor(None).run(future);
+            // SAFETY: the caller's promise; around the future there is nothing that borrows.
+            unsafe { submit_lent_as_it_is(pool, pool.executor(), future, None, spawned_at) }
+        }
+        // SAFETY: the caller's promise.
+        None => unsafe { submit_lent_as_it_is(pool, pool.executor(), future, None, spawned_at) },
+    }
+}
+
+/// # Safety
+///
+/// That of [`submit_lent`].
+#[inline]
+#[expect(
+    unsafe_code,
+    reason = "the new task's executor is kept by the pool's owner until the task has ended"
+)]
+unsafe fn submit_lent_as_it_is<F>(
+    pool: &PoolRef,
+    executor: RawExecutor,
+    future: F,
+    name: Option<&str>,
+    spawned_at: &'static Location<'static>,
+) -> JoinHandle<F::Output>
+where
+    F: Future + Send,
+    F::Output: Send,
+{
     context::task_spawned(pool);
     if pool.is_closed() {
         return task::refuse(executor, future);
     }
-    // SAFETY: a pool is retired only after its tasks have completed, and the bounds allow any thread.
+    // SAFETY: a pool is retired only after its tasks have completed, the bounds allow any thread, and the caller says that what is borrowed lasts.
     let make = || unsafe {
         task::new(executor, future, |task| {
             if name.is_some() || pool.config.measure_tasks {

@@ -206,7 +206,7 @@ pub(crate) fn without_panic_messages<R>(f: impl FnOnce() -> R) -> R {
             let payload = info.payload();
             let text = payload.downcast_ref::<&str>().copied();
             let text = text.or(payload.downcast_ref::<String>().map(String::as_str));
-            if std::env::var_os("TRESS_LOUD").is_some() || !text.unwrap_or_default().starts_with(EXPECTED) {
+            if std::env::var_os("TRESS_LOUD").is_some() || !is_expected(text.unwrap_or_default()) {
                 loud(info);
             }
         }));
@@ -216,6 +216,15 @@ pub(crate) fn without_panic_messages<R>(f: impl FnOnce() -> R) -> R {
 
 /// What the messages of expected panics begin with.
 pub(crate) const EXPECTED: &str = "expected";
+
+fn is_expected(text: &str) -> bool {
+    text.starts_with(EXPECTED) || says_no_frame(text)
+}
+
+/// Whether that is the panic of who got no memory for a frame.
+pub(crate) fn says_no_frame(text: &str) -> bool {
+    text.starts_with("a Lazy got no frame: ") || text.starts_with("the current allocator refused a frame")
+}
 
 /// What a panic has said.
 pub(crate) fn payload_text(payload: Box<dyn std::any::Any + Send>) -> String {

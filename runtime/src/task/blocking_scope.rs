@@ -1,11 +1,10 @@
 //! Tasks that borrow from the thread that waits for them.
-#![expect(unsafe_code, reason = "a future's lifetime is hidden from a task that ends before it does")]
+#![expect(unsafe_code, reason = "lends to tasks, and waits until they have given everything back")]
 
 use std::fmt;
 use std::future::{Future, poll_fn};
 use std::marker::PhantomData;
-use std::mem;
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::panic::{AssertUnwindSafe, Location, catch_unwind, resume_unwind};
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 use std::thread;
@@ -13,6 +12,7 @@ use std::thread;
 use pin_project_lite::pin_project;
 
 use super::{AbortHandle, JoinError, JoinHandle};
+use crate::handle::submit_lent;
 use crate::primitive::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use crate::primitive::sync::{Mutex, PlainArc};
 use crate::{Handle, context, scheduler};
@@ -219,11 +219,11 @@ impl<'scope> BlockingScope<'scope, '_> {
             shared: PlainArc::clone(&self.shared),
         });
         let scoped = Scoped { future: Some(future), packet: PlainArc::clone(&packet), running };
-        let scoped: Pin<Box<dyn Future<Output = ()> + Send + 'scope>> = Box::pin(scoped);
-        // SAFETY: only the lifetime differs. `'scope` does not end before `Handle::scope` returns or unwinds, which waits until `running` has been dropped;
-        // it is dropped after everything else in there. What is left of the task by then is memory, and an output without content.
-        let scoped: Pin<Box<dyn Future<Output = ()> + Send + 'static>> = unsafe { mem::transmute(scoped) };
-        ScopedJoinHandle { task: self.handle.spawn(scoped), packet, _scope: PhantomData }
+        // SAFETY: `'scope` does not end before `Handle::scope` returns or unwinds, which waits until `running` has been dropped; it is dropped after everything
+        // else in there. Frames below the task may stay a little longer: they borrow nothing, unless somebody vouches that they do not stay. What is left of
+        // the task by then is memory, and an output without content.
+        let task = unsafe { submit_lent(&self.handle.pool, scoped, Location::caller()) };
+        ScopedJoinHandle { task, packet, _scope: PhantomData }
     }
 }
 

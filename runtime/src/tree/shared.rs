@@ -11,7 +11,7 @@ use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, Wake, Waker};
 
-use super::Lazy;
+use super::{Lazy, island};
 use crate::containment::contain_panic;
 use crate::env;
 use crate::frame;
@@ -286,11 +286,13 @@ impl Wake for Bell {
     }
 }
 
-/// Wakes everybody, whatever one of the wakers does.
+/// Wakes everybody, whatever one of the wakers does. One that is the bell of another shared lazy rings in turn, at any depth: each finds stack for that.
 fn wake_all(wakers: Vec<(u64, Waker)>) {
-    for (_, waker) in wakers {
-        contain_panic(|| waker.wake());
-    }
+    island::with_stack(|| {
+        for (_, waker) in wakers {
+            contain_panic(|| waker.wake());
+        }
+    });
 }
 
 impl<T: Clone> fmt::Debug for SharedLazy<'_, T> {
