@@ -292,7 +292,7 @@ fn a_wake_in_a_task_polls_one_frame() {
     assert_eq!(runtime.block_on(in_env), (8, Some(7)));
 }
 
-/// A chain of so many frames, each of which holds something that is counted, and is polled twice.
+/// A chain of so many frames, each of which holds something that is counted.
 fn chain(depth: usize, gate: Gate, polls: Tally, census: Census) -> Lazy<'static, usize> {
     lazy(polls.clone().polls(async move {
         let _counted = census.count();
@@ -307,6 +307,7 @@ fn chain(depth: usize, gate: Gate, polls: Tally, census: Census) -> Lazy<'static
 #[test]
 fn a_deep_chain_in_a_task_needs_no_stack() {
     const DEPTH: usize = 20_000;
+    const WAKES: usize = 5;
     let _watchdog = watchdog();
     let runtime = Builder::new().worker_threads(2).thread_stack_size(64 << 10).build().unwrap();
     let census = Census::default();
@@ -316,17 +317,21 @@ fn a_deep_chain_in_a_task_needs_no_stack() {
             let _open = OpenOnDrop(&gate);
             let chain = chain(DEPTH, gate.clone(), polls.clone(), census.clone());
             let task = scope.spawn(async { chain.await + text.len() });
-            wait_until(|| gate.polls() == 1, "the chain was not built");
+            for wake in 0..WAKES {
+                wait_until(|| gate.polls() == 1 + wake, "the chain was not built, or its leaf not polled");
+                gate.wake();
+            }
+            wait_until(|| gate.polls() == 1 + WAKES, "the leaf was not polled");
             match is_aborted {
                 true => task.abort(),
                 false => gate.open(),
             }
             support::block_on_foreign(task)
         });
-        // As islands, all of them would be polled again by each of these polls.
+        // Islands would all be polled again by each wake.
         match is_aborted {
             true => assert!(result.unwrap_err().is_aborted()),
-            false => assert_eq!((result.unwrap(), polls.count()), (DEPTH + 8, 2 * DEPTH)),
+            false => assert_eq!((result.unwrap(), polls.count()), (DEPTH + 8, 2 * DEPTH + WAKES)),
         }
         assert_eq!(census.alive(), 0);
     }
