@@ -7,7 +7,7 @@ mod support;
 use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, catch_unwind, panic_any};
 use std::pin::{Pin, pin};
-use std::sync::{Arc, Mutex, TryLockError};
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 use std::thread;
 use std::time::Duration;
@@ -202,38 +202,77 @@ fn in_a_storm_of_wakes() {
 
 type Slot = Arc<Mutex<Option<Pin<Box<Lazy<'static, ()>>>>>>;
 
-/// A future that looks for its own handle, to drop it. As with any boxed future, the lock is held by who polls it.
+/// Polls what is in the slot, which is empty meanwhile; what has been replaced by then is dropped.
+async fn poll_in(slot: Slot) {
+    poll_fn(|cx| {
+        loop {
+            let mut polled = slot.lock().unwrap().take().unwrap();
+            let poll = polled.as_mut().poll(cx);
+            let mut place = slot.lock().unwrap();
+            if poll.is_pending() && place.is_some() {
+                drop(place);
+                drop(polled);
+                continue;
+            }
+            *place = Some(polled);
+            return poll;
+        }
+    })
+    .await;
+}
+
+/// A future that wants its own handle gone does not find that during its poll, since whoever polls has it. It is dropped as soon as its poll has ended.
 #[test]
-fn but_not_from_inside_its_own_poll() {
+fn but_not_inside_its_own_poll() {
     let _watchdog = watchdog();
     let (runtime, census) = (runtime(2), Census::default());
-    let (slot, gate, attempts) = (Slot::default(), Gate::default(), Tally::default());
-    let (own, leaf, tried, counted) = (Arc::clone(&slot), gate.clone(), attempts.clone(), census.count());
-    *slot.lock().unwrap() = Some(Box::pin(lazy(async move {
-        let _counted = counted;
-        for _ in 0..5 {
-            let mut is_first = true;
+    for is_in_frame in [false, true] {
+        let (slot, gate, next_gate, drops) =
+            (Slot::default(), Gate::default(), Gate::default(), Arc::new(Mutex::new(Vec::new())));
+        let (own, leaf, counted) = (Arc::clone(&slot), gate.clone(), census.count());
+        let (noted, next_leaf, next_counted) = (Arc::clone(&drops), next_gate.clone(), census.count());
+        let mut next = Some(Box::pin(lazy(async move {
+            let _counted = next_counted;
+            next_leaf.passed().await;
+        })));
+        *slot.lock().unwrap() = Some(Box::pin(lazy(async move {
+            let _counted = counted;
+            let _noted = NotedInDrop(Arc::clone(&noted));
             poll_fn(|cx| {
-                // Only while somebody polls through the slot, who has it locked.
-                assert!(matches!(own.try_lock(), Err(TryLockError::WouldBlock)));
-                tried.add();
-                if std::mem::take(&mut is_first) { leaf.poll(cx).map(|()| ()) } else { Poll::Ready(()) }
+                assert!(own.lock().unwrap().take().is_none(), "it has found its own handle");
+                let poll = leaf.poll(cx);
+                if leaf.polls() == 3 {
+                    *own.lock().unwrap() = next.take();
+                }
+                noted.lock().unwrap().push("polled");
+                poll
             })
             .await;
+        })));
+        let polls = poll_in(Arc::clone(&slot));
+        let task = if is_in_frame { runtime.spawn(lazy(polls)) } else { runtime.spawn(polls) };
+        for polls in 1..=3 {
+            wait_until(|| gate.polls() == polls, "it was not polled");
+            gate.wake();
         }
-    })));
-    let task = {
-        let slot = Arc::clone(&slot);
-        runtime.spawn(poll_fn(move |cx| slot.lock().unwrap().as_mut().unwrap().as_mut().poll(cx)))
-    };
-    for attempt in 1..=5 {
-        wait_until(|| attempts.count() >= attempt, "it was not polled");
-        gate.wake();
+        wait_until(|| next_gate.polls() > 0, "what has replaced it was not polled");
+        assert_eq!(*drops.lock().unwrap(), ["polled", "polled", "polled", "dropped"]);
+        assert_eq!(census.alive(), 1);
+        gate.open();
+        next_gate.open();
+        runtime.block_on(task).unwrap();
+        assert_eq!(gate.polls(), 3, "a dropped frame was polled");
+        assert!(slot.lock().unwrap().take().is_some());
+        assert_eq!(census.alive(), 0);
     }
-    gate.open();
-    runtime.block_on(task).unwrap();
-    assert!(slot.lock().unwrap().take().is_some());
-    assert_eq!(census.alive(), 0);
+}
+
+struct NotedInDrop(Arc<Mutex<Vec<&'static str>>>);
+
+impl Drop for NotedInDrop {
+    fn drop(&mut self) {
+        self.0.lock().unwrap().push("dropped");
+    }
 }
 
 /// A frame that takes away what it runs in: it ends after its poll, and all of it.
