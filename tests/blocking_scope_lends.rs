@@ -345,30 +345,35 @@ fn frames_end_before_it_returns() {
         let runtime = runtime(2);
         for round in 0..100 {
             let (gate, census, polls) = (Gate::default(), Census::default(), Tally::default());
-            let (count, winner) = (AtomicUsize::new(0), Gate::default());
-            let chain = |depth| chain(depth, gate.clone(), polls.clone(), census.clone());
+            let (count, winner, closed) = (AtomicUsize::new(0), Gate::default(), Gate::default());
+            let chain = |gate: &Gate| chain(5, gate.clone(), polls.clone(), census.clone());
             let panic = catch_unwind(AssertUnwindSafe(|| {
                 runtime.handle().scope(|scope| {
                     let _open = (OpenOnDrop(&gate), OpenOnDrop(&winner));
                     let task = scope.spawn(async {
                         let _guard = Guard(&count);
-                        let (chain, wins) = (chain(5), lazy(winner.passed()));
+                        let (chain, wins) = (chain(&gate), lazy(winner.passed()));
                         match select(pin!(chain), pin!(wins)).await {
                             Either::Left((depth, _)) => assert_eq!(depth, 5),
                             Either::Right(_) => panic!("expected: the winner's"),
                         }
                     });
-                    // One that never ends by itself, and one whose handle is dropped in its frame.
-                    let never = scope.spawn(async {
+                    // One that is aborted, and one whose handle is dropped in its frame.
+                    let aborted = scope.spawn(async {
                         let _guard = Guard(&count);
-                        lazy(std::future::pending::<()>()).await;
+                        lazy(winner.passed()).await;
                     });
                     drop(scope.spawn(async {
                         let _guard = Guard(&count);
-                        assert!(poll_once(pin!(chain(1))).await.is_pending());
+                        let mut chain = pin!(chain(&closed));
+                        // Where there is little stack, it is the loop that gets to the leaf.
+                        while closed.polls() == 0 {
+                            assert!(poll_once(chain.as_mut()).await.is_pending());
+                            yield_now().await;
+                        }
                     }));
-                    wait_until(|| gate.polls() >= 2, "the leaves were not polled");
-                    never.abort();
+                    wait_until(|| gate.polls() > 0 && closed.polls() > 0, "the leaves were not polled");
+                    aborted.abort();
                     match round % 4 {
                         0 => gate.open(),
                         1 => {
@@ -391,6 +396,7 @@ fn frames_end_before_it_returns() {
             // Their wakers are out of date.
             let before = polls.count();
             gate.wake();
+            closed.wake();
             yield_to(&runtime);
             assert_eq!(polls.count(), before);
         }
