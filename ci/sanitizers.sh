@@ -27,8 +27,7 @@ tests=(
 )
 
 # Each test of frames as a tree, apart from those that run on a small stack or look at its depth, since instrumented
-# code needs several times as much: lazy_borrowed_recursion_grows_the_heap, lazy_chains_need_no_stack and
-# lazy_ready_awaits_use_no_stack.
+# code needs several times as much: lazy_chains_need_no_stack and lazy_ready_awaits_use_no_stack.
 tests+=(
     a_finished_task_hands_over_to_its_joiner allocators_may_do_anything handovers_lose_nobody lazy_assume_unleaked
     lazy_changes_hands
@@ -81,9 +80,12 @@ for sanitizer in "${@:-address thread}"; do
     for name in $sanitizer; do
         case $name in
             address)
-                # Each frame is an allocation of its own (see the README of `frame`), so that each is watched.
+                # Each frame is an allocation of its own (see the README of `frame`), so that each is watched. Native
+                # recursion, for which the other sanitizer's record of calls is too short; a panic that leaves a stack
+                # for another one is misunderstood (https://github.com/google/sanitizers/issues/189).
+                skipped+=(when_the_leaf_panics)
                 ASAN_OPTIONS=detect_leaks=1:detect_stack_use_after_return=1 \
-                    run address 900 "--cfg tress_sanitize"
+                    run address 900 "--cfg tress_sanitize" --test lazy_borrowed_recursion_grows_the_heap
                 ;;
             thread)
                 # With a standard library that is instrumented too, its locks, channels and reference counts are
