@@ -2,8 +2,9 @@
 
 mod support;
 
-use std::future::poll_fn;
+use std::future::{Future, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::Poll;
@@ -135,6 +136,14 @@ fn each_kind(posts: usize, check: impl Fn(&[Runtime; 2], &Arc<Fuse>, AnyExecutor
     });
 }
 
+/// Waits, and says so when whoever wakes it will find it waiting.
+async fn waiting(woken: oneshot::Receiver<()>, begin: std::sync::mpsc::Sender<()>) {
+    let mut woken = pin!(woken);
+    assert!(poll_fn(|cx| Poll::Ready(woken.as_mut().poll(cx).is_pending())).await);
+    begin.send(()).unwrap();
+    let _ = woken.await;
+}
+
 #[test]
 fn when_it_is_launched() {
     each_kind(0, |runtimes, fuse, executor| {
@@ -149,8 +158,7 @@ fn when_it_is_woken() {
         let (wake, woken) = oneshot::channel::<()>();
         let (begin, begun) = std::sync::mpsc::channel();
         let task = launch(executor).spawn(async move {
-            begin.send(()).unwrap();
-            let _ = woken.await;
+            waiting(woken, begin).await;
         });
         begun.recv().unwrap();
         // Whoever wakes goes on.
@@ -191,8 +199,7 @@ fn when_what_is_there_is_woken() {
         let (wake, woken) = oneshot::channel::<()>();
         let (begin, begun) = std::sync::mpsc::channel();
         let task = runtimes[0].spawn(run_on(executor, async move {
-            begin.send(()).unwrap();
-            let _ = woken.await;
+            waiting(woken, begin).await;
         }));
         begun.recv().unwrap();
         let _ = wake.send(());

@@ -332,9 +332,12 @@ fn with_itself_inside() {
         .shared();
         *slot.lock().unwrap() = Some(shared.clone());
         let task = runtime.spawn(shared);
-        for wake in 0..5 {
-            wait_until(|| gate.polls() == 1 + wake, "it was not polled");
+        wait_until(|| gate.polls() > 0, "it was not polled");
+        for _ in 0..5 {
+            // A wake may ring for itself, too, which is another poll.
+            let before = gate.polls();
             gate.wake();
+            wait_until(|| gate.polls() > before, "it was not woken");
         }
         if is_dropped {
             task.abort();
