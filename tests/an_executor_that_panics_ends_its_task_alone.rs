@@ -4,7 +4,7 @@ mod support;
 
 use std::future::{Future, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::pin;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::Poll;
@@ -136,12 +136,18 @@ fn each_kind(posts: usize, check: impl Fn(&[Runtime; 2], &Arc<Fuse>, AnyExecutor
     });
 }
 
-/// Waits, and says so when whoever wakes it will find it waiting.
-async fn waiting(woken: oneshot::Receiver<()>, begin: std::sync::mpsc::Sender<()>) {
-    let mut woken = pin!(woken);
-    assert!(poll_fn(|cx| Poll::Ready(woken.as_mut().poll(cx).is_pending())).await);
-    begin.send(()).unwrap();
-    let _ = woken.await;
+/// Waits, and says so when whoever wakes it finds it waiting.
+async fn waiting(mut woken: oneshot::Receiver<()>, begin: std::sync::mpsc::Sender<()>) {
+    let mut begin = Some(begin);
+    let _ = poll_fn(|cx| {
+        let polled = Pin::new(&mut woken).poll(cx);
+        if let Some(begin) = begin.take() {
+            assert!(polled.is_pending());
+            begin.send(()).unwrap();
+        }
+        polled
+    })
+    .await;
 }
 
 #[test]
