@@ -92,6 +92,24 @@ fn all_workers_take_part() {
     assert_eq!(threads.lock().unwrap().len(), 3);
 }
 
+#[test]
+fn calls_have_the_values_wherever_they_run() {
+    let _watchdog = watchdog();
+    let runtime = runtime(3);
+    let (together, seen) = (Arc::new(Barrier::new(3)), Arc::new(Mutex::new(Vec::new())));
+    let (source, inside) = (StopSource::new(), Arc::clone(&seen));
+    let calls = bulk(3, move |_| {
+        // Each of them on another worker.
+        together.wait();
+        let is_stoppable = env::with(|env| env.stop_token().is_stop_possible());
+        inside.lock().unwrap().push((env::value::<u32>(), is_stoppable));
+    });
+    runtime.block_on(runtime.spawn(env::scope().value(7_u32).stop(source.token()).run(calls))).unwrap();
+    let mut seen = seen.lock().unwrap().clone();
+    seen.sort_unstable();
+    assert_eq!(seen, [(Some(7), false), (Some(7), false), (Some(7), true)]);
+}
+
 /// It does not wait for helpers that have not come: here, they can't.
 #[test]
 fn the_caller_can_do_it_alone() {

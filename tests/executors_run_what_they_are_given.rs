@@ -4,6 +4,7 @@ mod support;
 
 use std::cell::Cell;
 use std::future::pending;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -14,7 +15,7 @@ use support::{runtime, watchdog, without_panic_messages};
 use tress::executor::{self, AnyExecutor, CurrentThread, Executor, Inline, Manual, Runnable, launch};
 use tress::stop::StopSource;
 use tress::sync::oneshot;
-use tress::task::{lazy, try_lazy, yield_now};
+use tress::task::{coop, lazy, try_lazy, yield_now};
 use tress::{Handle, env, frame};
 
 /// Counts drops.
@@ -75,6 +76,14 @@ fn manual_in_the_order_of_wakes() {
     assert_eq!(manual.run_until_idle(100), 3);
     assert_eq!(*order.lock().unwrap(), [0, 1, 2, 10, 11, 12]);
     assert!(tasks.iter().all(|task| task.is_finished()) && manual.is_empty());
+    let endless = launch(manual.executor()).spawn(async {
+        loop {
+            yield_now().await;
+        }
+    });
+    assert_eq!((manual.run_until_idle(10), manual.run_queued()), (10, 1));
+    endless.abort();
+    assert_eq!(manual.run_until_idle(10), 1);
 }
 
 #[test]
@@ -131,6 +140,91 @@ fn current_thread_runs_what_is_not_send() {
     assert!(task.is_finished());
     assert_eq!(local.run_until(task).unwrap().get(), 42);
     assert!(!local.poll_one());
+}
+
+/// Neither the future nor the tasks have to wait until the others do.
+#[test]
+fn current_thread_gives_everybody_a_turn() {
+    let _watchdog = watchdog();
+    let local = CurrentThread::new();
+    let polls = Rc::new(Cell::new(0));
+    let counted = polls.clone();
+    let endless = local.spawn(async move {
+        loop {
+            counted.set(counted.get() + 1);
+            yield_now().await;
+        }
+    });
+    local.run_until(async {
+        for _ in 0..100 {
+            yield_now().await;
+        }
+    });
+    assert!((99..=101).contains(&polls.get()), "{}", polls.get());
+    endless.abort();
+    local.run();
+    assert!(endless.is_finished());
+}
+
+/// Wherever it is called: what the caller has used up, or is stopped by, is none of the future's.
+#[test]
+fn current_thread_drives_its_future_anywhere() {
+    let _watchdog = watchdog();
+    // Its worker is busy with it: another one sees to the timer.
+    let (runtime, source) = (runtime(2), StopSource::new());
+    source.request_stop();
+    let (sender, receiver) = oneshot::channel();
+    let task = runtime.spawn(env::scope().value(7_u32).stop(source.token()).run(async move {
+        while coop::has_budget_remaining() {
+            std::future::poll_fn(|cx| coop::poll_proceed(cx).map(|unit| unit.made_progress())).await;
+        }
+        let local = CurrentThread::new();
+        let lock = tress::sync::Mutex::new(0);
+        local.run_until(async {
+            for _ in 0..1000 {
+                *lock.lock().await += 1;
+            }
+            tress::time::sleep(Duration::from_millis(1)).await;
+            assert_eq!((*lock.lock().await, env::value::<u32>()), (1000, Some(7)));
+        });
+        sender.send(()).unwrap();
+    }));
+    runtime.block_on(receiver).expect("it has come to the end");
+    runtime.block_on(task).unwrap();
+}
+
+/// A future that is always ready to go on lets the tasks have their turn.
+#[test]
+fn current_thread_gives_its_future_a_budget() {
+    let _watchdog = watchdog();
+    let local = CurrentThread::new();
+    let has_run = Rc::new(Cell::new(false));
+    let inside = has_run.clone();
+    drop(local.spawn(async move { inside.set(true) }));
+    let lock = tress::sync::Mutex::new(());
+    local.run_until(async {
+        while !has_run.get() {
+            drop(lock.lock().await);
+        }
+    });
+}
+
+/// Nobody could be told.
+#[test]
+fn current_thread_panics_when_its_future_is_stopped() {
+    let _watchdog = watchdog();
+    let local = CurrentThread::new();
+    let stopped = |stops: bool| async move {
+        yield_now().await;
+        if stops { lazy(async { match tress::stop::stopped().await {} }).await } else { 7 }
+    };
+    without_panic_messages(|| {
+        let told = catch_unwind(AssertUnwindSafe(|| local.run_until(stopped(true))));
+        let text = support::payload_text(told.unwrap_err());
+        assert!(text.contains("`run_until` has been stopped") && text.contains("stop::outcome"), "{text}");
+    });
+    assert_eq!(local.run_until(stopped(false)), 7);
+    assert!(local.run_until(tress::stop::outcome(stopped(true))).is_stopped());
 }
 
 #[test]
@@ -257,6 +351,31 @@ fn spawns_inherit_the_executor() {
     }
     launch(Inline).block_on(task).unwrap().unwrap();
     assert_eq!(executor::current(), None);
+}
+
+/// Whoever detaches a task says by what it is stopped.
+#[test]
+fn launched_tasks_inherit_the_values_and_not_the_stop() {
+    fn seen() -> (Option<&'static str>, Option<u32>, bool) {
+        (env::value(), env::value(), env::with(|env| env.stop_token().is_stop_possible()))
+    }
+    let _watchdog = watchdog();
+    let (runtime, source, local) = (runtime(2), StopSource::new(), CurrentThread::new());
+    let outer = env::scope().value("outer").stop(source.token());
+    local.run_until(outer.run(async {
+        assert_eq!(seen(), (Some("outer"), None, true));
+        let plain = launch(runtime.handle().clone()).spawn(async { seen() });
+        assert_eq!(plain.await.unwrap(), (Some("outer"), None, false));
+        let own = launch(runtime.handle().clone()).value(7_u32).spawn(async { seen() });
+        assert_eq!(own.await.unwrap(), (Some("outer"), Some(7), false));
+        let hidden = launch(Inline).value("inner").spawn(async { seen() });
+        assert_eq!(hidden.await.unwrap(), (Some("inner"), None, false));
+        let here = local.spawn(async { seen() });
+        assert_eq!(here.await.unwrap(), (Some("outer"), None, false));
+        let token = StopSource::new().token();
+        let stoppable = launch(local.executor()).stop(token).value(8_u32).spawn(async { seen() });
+        assert_eq!(stoppable.await.unwrap(), (Some("outer"), Some(8), true));
+    }));
 }
 
 #[test]

@@ -3,7 +3,7 @@
 mod leaves;
 mod support;
 
-use std::future::pending;
+use std::future::{Pending, pending};
 use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -86,6 +86,68 @@ fn the_first_error_stops_the_others_and_waits_for_them() {
     assert_eq!((result, census.alive()), (Err("from the body"), 0));
 }
 
+/// What fails because it is asked to stop does not hide why.
+#[test]
+fn of_several_failures_the_first_counts() {
+    let _watchdog = watchdog();
+    let runtime = runtime(2);
+    /// Fails, or panics, when it is asked to stop.
+    fn fail_later(scope: &Scope<&'static str>) {
+        for panics in [true, false, true] {
+            scope.spawn(async move {
+                assert!(stop::outcome(sleep(LONG)).await.is_stopped());
+                assert!(!panics, "expected: later");
+                Err("later")
+            });
+        }
+    }
+    without_panic_messages(|| {
+        for from_the_body in [false, true] {
+            let error: Result<(), _> = runtime.block_on(scope(|scope| async move {
+                fail_later(&scope);
+                if from_the_body {
+                    return Err("first");
+                }
+                scope.spawn(async { Err("first") });
+                sleep(LONG).await;
+                unreachable!("the body is stopped");
+            }));
+            assert_eq!(error, Err("first"));
+            let panics = runtime.spawn(scope(move |scope| async move {
+                fail_later(&scope);
+                assert!(!from_the_body, "expected: first");
+                scope.spawn(async { panic!("expected: first") });
+                sleep(LONG).await;
+                Err::<(), _>("unreachable")
+            }));
+            assert_eq!(panic_text(runtime.block_on(panics).unwrap_err()), "expected: first");
+        }
+    });
+}
+
+/// It stops its tasks, waits for them, and then whoever awaits the scope is stopped; unless a task has failed.
+#[test]
+fn a_body_that_stops_itself_stops_all() {
+    let _watchdog = watchdog();
+    let runtime = runtime(2);
+    for fails in [false, true] {
+        let census = Census::default();
+        let counted = census.count();
+        let scoped = scope(|scope| async move {
+            scope.spawn(async move {
+                let _counted = counted;
+                assert!(stop::outcome(sleep(LONG)).await.is_stopped());
+                if fails { Err("failed") } else { Ok(()) }
+            });
+            yield_now().await;
+            match stopped().await {}
+        });
+        let outcome: Outcome<Result<(), _>> = runtime.block_on(stop::outcome(scoped));
+        assert_eq!(outcome, if fails { Outcome::Value(Err("failed")) } else { Outcome::Stopped });
+        assert_eq!(census.alive(), 0);
+    }
+}
+
 #[test]
 fn what_cleans_up_is_waited_for() {
     let _watchdog = watchdog();
@@ -134,6 +196,33 @@ fn a_panic_goes_on_when_all_have_ended() {
             assert_eq!(census.alive(), 0);
         }
     });
+}
+
+/// The closure is part of the body, though it makes the future first.
+#[test]
+fn a_panic_of_the_closure_goes_on_when_all_have_ended() {
+    let _watchdog = watchdog();
+    let runtime = runtime(2);
+    let (gate, census) = (Gate::default(), Census::default());
+    let (inner, counted) = (gate.clone(), census.count());
+    without_panic_messages(|| {
+        let task = runtime.spawn(scope(|scope| -> Pending<Result<(), ()>> {
+            assert_eq!(env::with(env::Env::stop_token), scope.token());
+            scope.spawn(async move {
+                let _counted = counted;
+                // It is asked to stop, and not dropped.
+                assert!(stop::outcome(sleep(LONG)).await.is_stopped());
+                inner.passed().await;
+                Ok(())
+            });
+            panic!("expected: in a scope")
+        }));
+        wait_until(|| gate.polls() > 0, "the task is asked to stop");
+        assert!(!task.is_finished());
+        gate.open();
+        assert_eq!(panic_text(runtime.block_on(task).unwrap_err()), "expected: in a scope");
+    });
+    assert_eq!(census.alive(), 0);
 }
 
 #[test]

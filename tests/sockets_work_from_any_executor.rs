@@ -1,13 +1,18 @@
-//! A socket stays with the runtime that it was made in; awaiting it, and a timer, works from anywhere.
+//! A socket stays with the runtime that it was made in; awaiting it, and a timer, works from anywhere. Making one where no runtime is current is
+//! an error.
 
 mod support;
 
+use std::convert::Infallible;
+use std::io::{self, Write};
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use support::{block_on_foreign, runtime, watchdog};
-use tress::net::{TcpListener, TcpStream};
+use tress::http::body::{Bytes, Full, Incoming};
+use tress::http::{self, Request, Response, service_fn};
+use tress::net::{TcpListener, TcpSocket, TcpStream, lookup_host};
 use tress::time::{sleep, timeout};
 
 async fn pair() -> (TcpStream, TcpStream) {
@@ -67,6 +72,69 @@ fn with_one_end_in_each_of_two_runtimes() {
     assert_eq!(server.try_write(b"abc").unwrap(), 3);
     drop(client);
     assert!(matches!(two.block_on(server.read(&mut [0; 8])), Ok(0) | Err(_)));
+}
+
+#[test]
+fn what_is_accepted_without_a_runtime_belongs_to_that_of_its_listener() {
+    let _watchdog = watchdog();
+    let runtime = runtime(1);
+    let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
+    let address = listener.local_addr().unwrap();
+    let connecting = thread::spawn(move || {
+        // Whoever accepts waits.
+        thread::sleep(Duration::from_millis(20));
+        std::net::TcpStream::connect(address).unwrap()
+    });
+    let (server, peer) = block_on_foreign(listener.accept()).unwrap();
+    let mut client = connecting.join().unwrap();
+    assert_eq!(peer, client.local_addr().unwrap());
+    let writing = thread::spawn(move || {
+        thread::sleep(Duration::from_millis(20));
+        client.write_all(b"hello").unwrap();
+        client
+    });
+    let mut buf = [0; 5];
+    block_on_foreign(server.read_exact(&mut buf)).unwrap();
+    assert_eq!(&buf, b"hello");
+    let _client = writing.join().unwrap();
+    // Also in that it ends with it.
+    drop(runtime);
+    assert!(block_on_foreign(server.read(&mut buf)).is_err());
+}
+
+#[test]
+fn making_one_without_a_runtime_is_an_error() {
+    #[track_caller]
+    fn is_refused<T>(result: io::Result<T>) {
+        let error = result.map(drop).expect_err("there is no runtime");
+        assert_eq!(error.kind(), io::ErrorKind::NotFound, "{error}");
+        assert!(error.to_string().contains("runtime") && error.to_string().contains("enter"), "{error}");
+    }
+    let _watchdog = watchdog();
+    let peer = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = peer.local_addr().unwrap();
+    is_refused(block_on_foreign(TcpListener::bind("127.0.0.1:0")));
+    is_refused(block_on_foreign(TcpListener::bind("localhost:0")));
+    is_refused(block_on_foreign(TcpStream::connect(address)));
+    is_refused(block_on_foreign(TcpStream::connect(("localhost", address.port()))));
+    is_refused(block_on_foreign(TcpSocket::new_v4().unwrap().connect(address)));
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    is_refused(socket.listen(1));
+    is_refused(TcpStream::from_std(std::net::TcpStream::connect(address).unwrap()));
+    is_refused(TcpListener::from_std(peer));
+    is_refused(block_on_foreign(lookup_host("localhost:80")).map(drop));
+    assert!(block_on_foreign(lookup_host("127.0.0.1:80")).is_ok(), "nobody has to be asked");
+
+    // The runtime that is entered is the current one.
+    let runtime = runtime(1);
+    let entered = runtime.handle().enter();
+    let listener = block_on_foreign(TcpListener::bind("localhost:0")).unwrap();
+    drop(entered);
+    let answer = service_fn(|_: Request<Incoming>| async {
+        Ok::<_, Infallible>(Response::new(Full::<Bytes>::default()))
+    });
+    is_refused(block_on_foreign(async { http::serve(listener, answer).await }));
 }
 
 #[test]

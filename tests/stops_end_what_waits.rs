@@ -3,8 +3,8 @@
 mod leaves;
 mod support;
 
-use std::future::Future;
-use std::io;
+use std::future::{Future, poll_fn};
+use std::io::{self, IoSlice, IoSliceMut};
 use std::pin::{Pin, pin};
 use std::task::Poll;
 use std::thread;
@@ -148,6 +148,58 @@ fn what_comes_after_the_stop_moves_nothing() {
             }
         }
         assert_eq!(rest, b"hello");
+    });
+}
+
+/// By the traits, and in other ways than those above.
+#[test]
+fn what_comes_after_the_stop_moves_nothing_by_traits() {
+    use tress::io::{AsyncReadExt, AsyncWriteExt};
+    let _watchdog = watchdog();
+    let runtime = runtime(1);
+    runtime.block_on(async {
+        let (mut client, mut server) = connection().await;
+        client.write_all(b"hello").await.unwrap();
+        server.readable().await.unwrap();
+        let source = StopSource::new();
+        source.request_stop();
+        let mut buf = [0; 5];
+        until(source.token(), async {
+            let read = stop::outcome(server.read_vectored(&mut [IoSliceMut::new(&mut buf)])).await;
+            assert!(read.is_stopped());
+            assert!(stop::outcome(server.peek(&mut buf)).await.is_stopped());
+            assert!(stop::outcome(AsyncReadExt::read(&mut server, &mut buf)).await.is_stopped());
+            assert!(stop::outcome(AsyncReadExt::read_exact(&mut server, &mut buf)).await.is_stopped());
+            let written = stop::outcome(client.write_vectored(&[IoSlice::new(b"more")])).await;
+            assert!(written.is_stopped());
+            assert!(stop::outcome(AsyncWriteExt::write(&mut client, b"more")).await.is_stopped());
+            assert!(stop::outcome(AsyncWriteExt::write_all(&mut client, b"more")).await.is_stopped());
+        })
+        .await;
+        assert_eq!(buf, [0; 5]);
+        drop(client);
+        let mut rest = Vec::new();
+        AsyncReadExt::read_to_end(&mut server, &mut rest).await.unwrap();
+        assert_eq!(rest, b"hello");
+    });
+}
+
+#[test]
+fn what_comes_after_the_stop_takes_no_connection() {
+    let _watchdog = watchdog();
+    let runtime = runtime(1);
+    runtime.block_on(async {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let source = StopSource::new();
+        source.request_stop();
+        until(source.token(), async {
+            assert!(stop::outcome(listener.accept()).await.is_stopped());
+            assert!(stop::outcome(poll_fn(|cx| listener.poll_accept(cx))).await.is_stopped());
+        })
+        .await;
+        let (_, peer) = listener.accept().await.unwrap();
+        assert_eq!(peer, client.local_addr().unwrap());
     });
 }
 
@@ -434,6 +486,11 @@ fn a_deadline_stops_what_waits_and_keeps_to_outer_stops() {
     assert!(begun.elapsed() >= Duration::from_millis(20));
     // One that is met does nothing.
     assert_eq!(runtime.block_on(env::scope().deadline(soon()).run(async { 7 })), 7);
+    // Of two, the earlier one counts, whichever was said first.
+    for deadlines in [[soon(), Instant::now() + LONG], [Instant::now() + LONG, soon()]] {
+        let scope = deadlines.into_iter().fold(env::scope(), env::Scope::deadline);
+        assert_eq!(runtime.block_on(stop::outcome(scope.run(sleep(LONG)))), Outcome::Stopped);
+    }
     // One that is over already stops the first wait.
     let late = env::scope().deadline(Instant::now()).run(async { sleep(LONG).await });
     assert_eq!(runtime.block_on(stop::outcome(late)), Outcome::Stopped);

@@ -7,6 +7,7 @@ use std::future::ready;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll, Waker};
+use std::thread;
 use std::time::Duration;
 
 use futures_util::FutureExt;
@@ -366,4 +367,25 @@ fn what_is_done_to_an_item_may_fail() {
     let task = runtime.spawn(stop::outcome(filtered.collect::<Vec<_>>()));
     assert_eq!(runtime.block_on(task).unwrap(), Outcome::Stopped);
     assert_eq!((seen.count(), census.alive()), (4, 0));
+}
+
+/// Also of what is left out: many items in one poll.
+#[test]
+fn a_million_items_need_no_stack() {
+    const MANY: usize = 1_000_000;
+    let _watchdog = watchdog();
+    let thread = thread::Builder::new().stack_size(64 << 10).spawn(|| {
+        let numbers = || stream::iter(0..MANY);
+        let count = |items: Pin<Box<dyn Stream<Item = usize>>>| block_on_foreign(items.count());
+        assert_eq!(count(Box::pin(numbers().map(|number| number / 2))), MANY);
+        assert_eq!(count(Box::pin(numbers().then(ready))), MANY);
+        assert_eq!(count(Box::pin(numbers().filter(|number| ready(*number == 7)))), 1);
+        assert_eq!(count(Box::pin(numbers().filter_map(|number| ready((number == 7).then_some(8))))), 1);
+        assert_eq!(count(Box::pin(numbers().take_until(never()))), MANY);
+        assert_eq!(count(Box::pin(numbers().chunks(2).map(|chunk| chunk.len()))), MANY / 2);
+        assert_eq!(count(Box::pin(numbers().ready_chunks(MANY).map(|chunk| chunk.len()))), 1);
+        assert_eq!(count(Box::pin(stream::select(numbers(), numbers()))), 2 * MANY);
+        assert_eq!(count(Box::pin(stream::select_all([numbers(), numbers()]))), 2 * MANY);
+    });
+    thread.unwrap().join().unwrap();
 }

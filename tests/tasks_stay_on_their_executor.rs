@@ -2,21 +2,31 @@
 
 mod support;
 
+use std::cell::Cell;
+use std::collections::VecDeque;
 use std::future::Future;
+use std::panic::AssertUnwindSafe;
+use std::pin::pin;
+use std::ptr;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, mpsc};
+use std::sync::{self, Arc, Condvar, mpsc};
 use std::thread;
 use std::time::Duration;
 
+use futures_util::{FutureExt, StreamExt};
 use support::{runtime, watchdog, without_panic_messages};
-use tress::algorithm::{bulk, when_all};
-use tress::executor::{CurrentThread, Executor, Inline, Prioritized, QueueHandle, launch, run_on};
+use tress::algorithm::{Backoff, bulk, retry_when, when_all, when_any};
+use tress::executor::{
+    AnyExecutor, CurrentThread, Executor, Inline, Prioritized, QueueHandle, Runnable, hop_to, launch, run_on,
+};
 use tress::net::{TcpListener, TcpStream};
-use tress::stop::StopSource;
+use tress::stop::{self, StopSource, stopped};
+use tress::strand::{Actor, Strand};
+use tress::stream::{self, Yielder};
 use tress::sync::{Mutex, mpsc as channel, oneshot};
-use tress::task::{JoinHandle, lazy, yield_now};
+use tress::task::{CountingScope, JoinHandle, JoinSet, lazy, scope, yield_now};
 use tress::time::{sleep, timeout};
-use tress::{Handle, Runtime};
+use tress::{Handle, Runtime, env};
 
 /// A thread that runs an executor of its own, inside a runtime for sockets and timers.
 struct Own {
@@ -51,6 +61,101 @@ impl Drop for Own {
         assert!(joined.is_ok() || thread::panicking());
     }
 }
+
+thread_local! {
+    /// Whose thread this is.
+    static RUNS: Cell<*const Yard> = const { Cell::new(ptr::null()) };
+}
+
+/// An executor such as a user writes: one queue, and some threads.
+#[derive(Clone)]
+struct Threads(Arc<Yard>);
+
+struct Yard {
+    handle: Handle,
+    /// What is queued; `None` when it is over.
+    queue: sync::Mutex<Option<VecDeque<Runnable>>>,
+    posted: Condvar,
+}
+
+impl Threads {
+    /// Calls `f` with one that has so many threads, each in the runtime, for sockets and timers.
+    fn with(threads: usize, handle: &Handle, f: impl FnOnce(&Self)) {
+        /// Ends it, also when `f` panics.
+        struct End<'a>(&'a Yard);
+
+        impl Drop for End<'_> {
+            fn drop(&mut self) {
+                let left = self.0.queue.lock().unwrap().take();
+                self.0.posted.notify_all();
+                drop(left);
+            }
+        }
+
+        let queue = sync::Mutex::new(Some(VecDeque::new()));
+        let executor = Self(Arc::new(Yard { handle: handle.clone(), queue, posted: Condvar::new() }));
+        thread::scope(|scope| {
+            let _end = End(&executor.0);
+            for _ in 0..threads {
+                scope.spawn(|| executor.0.run());
+            }
+            f(&executor);
+        });
+    }
+}
+
+impl Yard {
+    fn run(&self) {
+        let _entered = self.handle.enter();
+        RUNS.set(self);
+        while let Some(runnable) = self.next() {
+            runnable.run();
+        }
+    }
+
+    /// Waits for what is to be run; `None` when it is over.
+    fn next(&self) -> Option<Runnable> {
+        let mut queue = self.queue.lock().unwrap();
+        loop {
+            if let Some(runnable) = queue.as_mut()?.pop_front() {
+                return Some(runnable);
+            }
+            queue = self.posted.wait(queue).unwrap();
+        }
+    }
+}
+
+impl Executor for Threads {
+    fn post(&self, runnable: Runnable) {
+        let mut queue = self.0.queue.lock().unwrap();
+        let refused = match &mut *queue {
+            Some(queue) => {
+                queue.push_back(runnable);
+                None
+            }
+            None => Some(runnable),
+        };
+        drop(queue);
+        self.0.posted.notify_one();
+        drop(refused);
+    }
+
+    fn is_current(&self) -> bool {
+        ptr::eq(RUNS.get(), &*self.0)
+    }
+
+    fn runtime(&self) -> Option<&Handle> {
+        Some(&self.0.handle)
+    }
+}
+
+impl PartialEq for Threads {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl Eq for Threads {}
 
 /// Counts the drops that happen on an executor.
 struct Local<E: Executor>(E, Arc<AtomicUsize>);
@@ -141,6 +246,120 @@ async fn awaits_everything<E: Executor>(executor: E, pool: Handle) -> usize {
     checks
 }
 
+/// What other tasks, other executors and algorithms have done for it.
+async fn awaits_work_of_others<E: Executor>(executor: E, pool: Handle) -> usize {
+    let mut checks = 0;
+    let mut check = |what: &str| {
+        assert!(executor.is_current(), "after {what}");
+        checks += 1;
+    };
+    let away = pool.clone();
+    run_on(executor.clone(), async move {
+        hop_to(away).await.unwrap();
+        yield_now().await;
+    })
+    .await;
+    check("hop_to");
+    let (place, inner) = (pool.clone(), executor.clone());
+    let scoped = scope(|scope| async move {
+        scope.spawn_on(async { Ok::<_, ()>(yield_now().await) }, &place);
+        // Where nothing else is said, it runs here.
+        scope.spawn(async move {
+            yield_now().await;
+            assert!(inner.is_current());
+            Ok(())
+        });
+        Ok(())
+    });
+    scoped.await.unwrap();
+    check("a scope");
+    let mut set = JoinSet::new();
+    set.spawn_on(yield_now(), &pool);
+    set.join_next().await.unwrap().unwrap();
+    check("a set");
+    let counting = CountingScope::new();
+    counting.spawn_on(yield_now(), &pool).unwrap();
+    counting.join().await;
+    check("a counting scope");
+    let calls = bulk(1000, |number| assert!(number < 1000));
+    calls.await;
+    check("bulk");
+    let any = when_any([300, 100].map(|micros| async move {
+        sleep(Duration::from_micros(micros)).await;
+        Ok::<_, ()>(micros)
+    }));
+    any.await.unwrap();
+    check("when_any");
+    let mut attempts = 0;
+    let third = retry_when(Backoff::new(Duration::from_micros(100)), || {
+        attempts += 1;
+        std::future::ready(if attempts == 3 { Ok(()) } else { Err(()) })
+    });
+    third.await.unwrap();
+    check("retry_when");
+    let shared = lazy(sleep(Duration::from_micros(100))).shared();
+    let driver = pool.spawn(shared.clone());
+    shared.await;
+    check("a shared lazy");
+    driver.await.unwrap();
+    let mut numbers = pin!(stream::generator(|mut yielder: Yielder<u32>| async move {
+        for number in 0..3 {
+            sleep(Duration::from_micros(50)).await;
+            yielder.emit(number).await;
+        }
+    }));
+    while numbers.next().await.is_some() {
+        check("an item");
+    }
+    let actor = Actor::new(0);
+    let holder = actor.clone();
+    let held = pool.spawn(async move {
+        holder.call_async(async |_number| sleep(Duration::from_micros(200)).await).await.unwrap();
+    });
+    actor.call(|number| *number += 1).await.unwrap();
+    check("a call");
+    held.await.unwrap();
+    Strand::new(pool).spawn(yield_now()).await.unwrap();
+    check("a task on a strand");
+    checks
+}
+
+/// Ends that are caught inside.
+async fn catches_every_end<E: Executor>(executor: E, pool: Handle) -> usize {
+    let mut checks = 0;
+    let mut check = |what: &str| {
+        assert!(executor.is_current(), "after {what}");
+        checks += 1;
+    };
+    let panics = AssertUnwindSafe(lazy(async {
+        yield_now().await;
+        panic!("expected");
+    }));
+    assert!(FutureExt::catch_unwind(panics).await.is_err());
+    check("a frame that has panicked");
+    let panics = AssertUnwindSafe(run_on(pool.clone(), async {
+        yield_now().await;
+        panic!("expected");
+    }));
+    assert!(FutureExt::catch_unwind(panics).await.is_err());
+    check("a panic elsewhere");
+    assert!(stop::outcome(lazy(async { stopped().await })).await.is_stopped());
+    check("a frame that has stopped");
+    assert!(stop::outcome(run_on(pool.clone(), async { stopped().await })).await.is_stopped());
+    check("a stop elsewhere");
+    let source = StopSource::new();
+    let token = source.token();
+    let stopper = pool.spawn(async move {
+        sleep(Duration::from_micros(100)).await;
+        source.request_stop();
+    });
+    let long = env::scope().stop(token).run(sleep(Duration::from_secs(3600)));
+    assert!(stop::outcome(long).await.is_stopped());
+    check("a wait that was stopped by another thread");
+    stopper.await.unwrap();
+    checks
+}
+
 fn each_end<E: Executor>(runtime: &Runtime, executor: E) {
     let drops = Arc::new(AtomicUsize::new(0));
     let local = || Local(executor.clone(), drops.clone());
@@ -150,9 +369,11 @@ fn each_end<E: Executor>(runtime: &Runtime, executor: E) {
     let inner = executor.clone();
     let value = launch(executor.clone()).spawn(async move {
         let _held = held;
-        awaits_everything(inner, pool).await
+        let leaves = awaits_everything(inner.clone(), pool.clone()).await;
+        let others = awaits_work_of_others(inner.clone(), pool.clone()).await;
+        (leaves, others, catches_every_end(inner, pool).await)
     });
-    assert_eq!(join(runtime, value).unwrap(), 25);
+    assert_eq!(join(runtime, value).unwrap(), (25, 13, 5));
     assert_eq!(drops.load(Ordering::SeqCst), 1, "value");
 
     let held = local();
@@ -230,22 +451,30 @@ fn on_another_runtime() {
 }
 
 #[test]
-fn bulk_comes_back() {
+fn on_one_that_a_user_has_written() {
     let _watchdog = watchdog();
-    let runtime = runtime(2);
-    let lane = Prioritized::new(runtime.handle().clone()).low();
-    let inner = lane.clone();
-    let task = launch(lane).spawn(async move {
-        let count = Arc::new(AtomicUsize::new(0));
-        let counter = count.clone();
-        bulk(1000, move |_| {
-            counter.fetch_add(1, Ordering::Relaxed);
-        })
-        .await;
-        assert!(inner.is_current());
-        count.load(Ordering::Relaxed)
+    without_panic_messages(|| {
+        let runtime = runtime(2);
+        for threads in [1, 3] {
+            Threads::with(threads, runtime.handle(), |executor| {
+                each_end(&runtime, executor.clone());
+                each_end(&runtime, AnyExecutor::new(executor.clone()));
+                each_end(&runtime, Strand::new(executor.clone()));
+            });
+        }
     });
-    assert_eq!(join(&runtime, task).unwrap(), 1000);
+}
+
+#[test]
+fn on_a_strand() {
+    let _watchdog = watchdog();
+    without_panic_messages(|| {
+        let runtime = runtime(2);
+        let lanes = Prioritized::new(runtime.handle().clone());
+        each_end(&runtime, Strand::new(runtime.handle().clone()));
+        each_end(&runtime, Strand::new(lanes.low()));
+        each_end(&runtime, Strand::new(Strand::new(runtime.handle().clone())));
+    });
 }
 
 #[test]

@@ -341,8 +341,7 @@ impl Handle {
     ///
     /// Of the kind [`NotFound`](io::ErrorKind::NotFound) outside a runtime.
     pub fn try_current() -> io::Result<Self> {
-        context::with_pool(|pool| pool.map(|pool| Self { pool: PoolRef::clone(pool) }))
-            .ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, NO_RUNTIME))
+        context::with_pool(|pool| pool.map(|pool| Self { pool: PoolRef::clone(pool) })).ok_or_else(no_runtime)
     }
 
     /// Spawns a task.
@@ -451,6 +450,12 @@ impl fmt::Debug for Handle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Handle").field("pool", &self.pool).finish()
     }
+}
+
+/// What is said where a runtime is needed, and none is current.
+#[cold]
+pub(crate) fn no_runtime() -> io::Error {
+    io::Error::new(io::ErrorKind::NotFound, NO_RUNTIME)
 }
 
 const NO_RUNTIME: &str = "there is no tress runtime on this thread: \

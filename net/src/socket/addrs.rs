@@ -6,7 +6,7 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
 use std::panic::Location;
 
-use tress_runtime::task;
+use tress_runtime::Handle;
 
 use super::begin;
 
@@ -34,7 +34,7 @@ impl<T: sealed::Resolve + ?Sized> ToSocketAddrs for T {}
 ///
 /// # Errors
 ///
-/// If the text has no port or a bad one, or the name is not known.
+/// If the text has no port or a bad one, or the name is not known. Names need a current runtime; without, the error says so.
 ///
 /// # Cancel safety
 ///
@@ -94,7 +94,7 @@ pub(crate) async fn resolve(
             let lookup = move || {
                 std::net::ToSocketAddrs::to_socket_addrs(&(host.as_str(), port)).map(Iterator::collect)
             };
-            task::spawn_blocking(lookup).await??
+            Handle::try_current()?.spawn_blocking(lookup).await??
         }
     };
     if found.is_empty() {

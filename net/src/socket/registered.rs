@@ -30,6 +30,16 @@ impl<S: Source> Registered<S> {
         Ok(Self { registration, source })
     }
 
+    /// Registers what this source has given, which may be ready already: also outside a runtime, with the reactor of this one.
+    pub(crate) fn register_given<T: Source>(
+        &self,
+        mut source: T,
+        interest: Interest,
+    ) -> io::Result<Registered<T>> {
+        let registration = self.registration.register_given(&mut source, interest)?;
+        Ok(Registered { registration, source })
+    }
+
     #[inline]
     pub(crate) fn source(&self) -> &S {
         &self.source

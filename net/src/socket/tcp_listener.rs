@@ -113,6 +113,8 @@ impl TcpListener {
     /// process or the machine has run out of descriptors or memory, this pauses before each new attempt, for longer
     /// and longer up to a second, and goes on when some are free again; pending connections stay in the backlog.
     ///
+    /// The stream belongs to the current runtime; awaited outside all of them, to that of the listener.
+    ///
     /// # Errors
     ///
     /// If the socket itself can no longer accept.
@@ -173,16 +175,15 @@ impl TcpListener {
         cx: &mut Context<'_>,
         wait: &mut Wait,
     ) -> Poll<io::Result<(TcpStream, SocketAddr)>> {
-        self.io
-            .registration()
-            .poll_io(cx, Direction::Read, wait, || self.io.source().accept())
-            .map(|accepted| accepted.and_then(|(stream, peer)| Ok((TcpStream::from_mio(stream)?, peer))))
+        self.io.registration().poll_io(cx, Direction::Read, wait, || self.io.source().accept()).map(
+            |accepted| accepted.and_then(|(stream, peer)| Ok((TcpStream::accepted(stream, &self.io)?, peer))),
+        )
     }
 
     /// Accepts a connection that has arrived, whatever the reactor has heard of it so far.
     pub(crate) fn accept_now(&self) -> io::Result<(TcpStream, SocketAddr)> {
         let (stream, peer) = self.io.source().accept()?;
-        Ok((TcpStream::from_mio(stream)?, peer))
+        Ok((TcpStream::accepted(stream, &self.io)?, peer))
     }
 
     /// The address that this listens on.

@@ -22,8 +22,8 @@ use crate::task::yield_now;
 /// For work that computes. It is cut into chunks of some 50 µs, by the clock, and each participant takes one after the other; between two of
 /// them other tasks have their turn. The caller takes part, in its own polls; outside a runtime it is the only one. Nothing starts
 /// before the first poll. If the token of its [environment](crate::env) asks it to stop, no further chunk begins, and once those that are
-/// running have ended, whoever awaits it is [stopped](crate::stop::stopped); unless all have been run. `f` itself runs without that
-/// environment on other workers.
+/// running have ended, whoever awaits it is [stopped](crate::stop::stopped); unless all have been run. On other workers, `f` has the values of
+/// that environment, and no stop token.
 ///
 /// # Panics
 ///

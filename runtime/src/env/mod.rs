@@ -17,8 +17,8 @@
 //! # Nested executors
 //!
 //! A future that [`block_on`](crate::Runtime::block_on) drives inside [`block_in_place`](crate::task::block_in_place) has the values of
-//! the task that calls it, and no stop token: nobody could be told that it has been stopped. The tasks that run meanwhile on that thread
-//! have their own environments. Under another library's `block_on`, called in a task, everything is as in the task itself: also the stop
+//! the task that calls it, and no stop token: nobody could be told that it has been stopped. So does that of a
+//! [`run_until`](crate::executor::CurrentThread::run_until). The tasks that run meanwhile on that thread have their own environments. Under another library's `block_on`, called in a task, everything is as in the task itself: also the stop
 //! token, whose stop that executor knows nothing of: where that may come, wrap the future in [`shield`].
 //!
 //! # Spans

@@ -13,8 +13,9 @@ use std::task::{Context, Poll, Wake, Waker};
 use super::AnyExecutor;
 use super::placed::spawn_perhaps_bound;
 use super::queue::{Queue, QueueHandle};
+use crate::stop::{self, Outcome};
 use crate::task::JoinHandle;
-use crate::{env, tree};
+use crate::{coop, env, tree};
 
 /// Runs tasks on the thread that made it, also such as are not `Send`.
 ///
@@ -108,9 +109,11 @@ impl CurrentThread {
 
     /// Drives a future, and runs the tasks meanwhile, until the future is ready. Tasks that have not ended by then stay.
     ///
+    /// The future inherits what a detached task does: the values of the caller's [environment](crate::env), and not its stop token.
+    ///
     /// # Panics
     ///
-    /// If the future does.
+    /// If the future does, or is [stopped](crate::stop::stopped) outside anything that catches it: there is nobody who could be told.
     ///
     /// # Examples
     ///
@@ -124,16 +127,20 @@ impl CurrentThread {
     pub fn run_until<F: Future>(&self, future: F) -> F::Output {
         let queue = &self.spawner.queue;
         let _runs = queue.enter();
-        let mut future = pin!(future);
+        let mut future = pin!(stop::outcome(env::detached().unwrap_or_default().run(future)));
         let root = Arc::new(Root { queue: Arc::clone(queue), is_woken: AtomicBool::new(true) });
         let waker = Waker::from(Arc::clone(&root));
         let mut cx = Context::from_waker(&waker);
         loop {
-            if root.is_woken.swap(false, Ordering::AcqRel)
+            if root.is_woken.swap(false, Ordering::AcqRel) {
+                // Of its own: whoever calls may have used up what it had.
+                let _budget = coop::enter(Some(coop::BUDGET_PER_POLL));
                 // It is no part of what may be polled around this call.
-                && let Poll::Ready(output) = tree::outside(|| future.as_mut().poll(&mut cx))
-            {
-                return output;
+                match tree::outside(|| future.as_mut().poll(&mut cx)) {
+                    Poll::Ready(Outcome::Value(output)) => return output,
+                    Poll::Ready(Outcome::Stopped) => panic!("{STOPPED}"),
+                    Poll::Pending => {}
+                }
             }
             // Not those that they wake, so that the future has its turn.
             if queue.run_queued() == 0 && !root.is_woken.load(Ordering::Acquire) {
@@ -187,3 +194,5 @@ impl fmt::Debug for LocalSpawner {
         f.debug_struct("LocalSpawner").finish_non_exhaustive()
     }
 }
+
+const STOPPED: &str = "the future of `run_until` has been stopped, and there is nobody who could be told: wrap it in `stop::outcome`";

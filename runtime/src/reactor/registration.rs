@@ -10,6 +10,7 @@ use super::slab::{Key, Refused};
 use super::slot::Slot;
 use super::snapshot::Flags;
 use crate::context;
+use crate::handle::no_runtime;
 use crate::primitive::sync::Arc;
 
 /// A source that is known to a reactor.
@@ -68,8 +69,8 @@ impl Registration {
     ///
     /// # Errors
     ///
-    /// Outside a runtime, after the runtime was shut down, and whatever the selector says (a descriptor that cannot
-    /// be polled, no memory).
+    /// Of the kind [`NotFound`](io::ErrorKind::NotFound) outside a runtime, after the runtime was shut down, and whatever the selector says
+    /// (a descriptor that cannot be polled, no memory).
     ///
     /// # Examples
     ///
@@ -83,6 +84,41 @@ impl Registration {
     /// ```
     pub fn new(source: &mut impl Source, interest: Interest) -> io::Result<Self> {
         Self::new_in(&current_reactor()?, source, interest)
+    }
+
+    /// Registers what this source has given, such as a connection that a listener has accepted: with the current worker's reactor, or, outside a
+    /// runtime, with that of this registration.
+    ///
+    /// # Errors
+    ///
+    /// As [`new`](Self::new), other than outside a runtime.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use tress::runtime::reactor::{Direction, Interest, Registration, mio::net::TcpListener};
+    ///
+    /// let runtime = tress::Runtime::new()?;
+    /// let mut listener = TcpListener::bind("127.0.0.1:0".parse().unwrap())?;
+    /// let entered = runtime.handle().enter();
+    /// let registration = Registration::new(&mut listener, Interest::READABLE)?;
+    /// drop(entered);
+    /// let peer = std::net::TcpStream::connect(listener.local_addr()?)?;
+    /// let (mut stream, _) = loop {
+    ///     match listener.accept() {
+    ///         Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
+    ///         accepted => break accepted?,
+    ///     }
+    /// };
+    /// let accepted = registration.register_given(&mut stream, Interest::READABLE)?;
+    /// # drop((accepted, peer));
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    pub fn register_given(&self, source: &mut impl Source, interest: Interest) -> io::Result<Self> {
+        match context::current_reactor() {
+            Some(reactor) => Self::new_in(&reactor, source, interest),
+            None => Self::new_in(&self.reactor, source, interest),
+        }
     }
 
     /// Registers a source that is not ready yet, such as a connecting socket.
@@ -186,12 +222,7 @@ fn with_urgent(interest: Interest) -> Interest {
 }
 
 fn current_reactor() -> io::Result<Arc<Reactor>> {
-    context::current_reactor().ok_or_else(|| {
-        io::Error::new(
-            io::ErrorKind::NotConnected,
-            "no tress runtime here: sources are registered inside a task or `block_on`",
-        )
-    })
+    context::current_reactor().ok_or_else(no_runtime)
 }
 
 #[cold]

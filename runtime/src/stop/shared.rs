@@ -295,7 +295,6 @@ pub(super) unsafe fn register(node: NonNull<Node>, with: &StopRef) -> Registered
 }
 
 /// Calls `f` with the lock, which must not be given up nor foreign code be called in it; `None` if the stop has been requested.
-///
 pub(super) fn while_registered<R>(with: &StopRef, f: impl FnOnce() -> R) -> Option<R> {
     let word = &with.get().word;
     match word.transition_to_registering() {

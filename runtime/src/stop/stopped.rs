@@ -23,7 +23,8 @@ use super::raise::raise;
 ///
 /// # Panics
 ///
-/// If it is awaited in `block_on` outside anything that catches it: there is nobody who could be told.
+/// If it is awaited in `block_on`, or in [`run_until`](crate::executor::CurrentThread::run_until), outside anything that catches it: there is nobody
+/// who could be told.
 ///
 /// # Cancel safety
 ///

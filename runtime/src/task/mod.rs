@@ -5,6 +5,8 @@ mod abort;
 mod annex;
 #[cfg(not(tress_loom))]
 mod blocking_scope;
+#[cfg(doctest)]
+mod bounds;
 mod builder;
 mod cell;
 mod counting_scope;

@@ -86,10 +86,10 @@ where
     let shared = Arc::new(Shared::new(StopSource::linked_to(&env::with(Env::stop_token))));
     let abort = AbortOnDrop(Arc::clone(&shared));
     let token = shared.stop.token();
-    let body = stop::outcome(
-        env::scope().stop(token).run(Attempt { future: Some(body(Scope(Arc::clone(&shared)))) }),
-    );
-    let outcome = body.await;
+    let own = Scope(Arc::clone(&shared));
+    // In a block: by the time it panics, the closure may have spawned tasks.
+    let attempt = Attempt { future: Some(async move { body(own).await }) };
+    let outcome = stop::outcome(env::scope().stop(token).run(attempt)).await;
     let value = match outcome {
         Outcome::Value(Ok(Ok(value))) => Some(value),
         Outcome::Value(Ok(Err(error))) => {

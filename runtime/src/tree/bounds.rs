@@ -96,6 +96,25 @@
 //! is_moved::<Lazy<'static, u8>>();
 //! ```
 //!
+//! It stands for one future, which there is once, and which does nothing unless somebody awaits it:
+//!
+//! ```compile_fail,E0277
+//! use tress::task::Lazy;
+//! fn is_cloned<T: Clone>() {}
+//! is_cloned::<Lazy<'static, u8>>();
+//! ```
+//!
+//! ```compile_fail,E0277
+//! use tress::task::Lazy;
+//! fn is_made_of_nothing<T: Default>() {}
+//! is_made_of_nothing::<Lazy<'static, u8>>();
+//! ```
+//!
+//! ```compile_fail
+//! #![deny(unused_must_use)]
+//! tress::task::lazy(async {});
+//! ```
+//!
 //! Handles are covariant, like what they stand for:
 //!
 //! ```

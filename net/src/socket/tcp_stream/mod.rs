@@ -145,11 +145,16 @@ impl TcpStream {
     /// ```
     pub fn from_std(stream: std::net::TcpStream) -> io::Result<Self> {
         stream.set_nonblocking(true)?;
-        Self::from_mio(mio::net::TcpStream::from_std(stream))
+        let stream = mio::net::TcpStream::from_std(stream);
+        Ok(Self { io: Registered::new(stream, Interest::READABLE | Interest::WRITABLE)? })
     }
 
-    pub(crate) fn from_mio(stream: mio::net::TcpStream) -> io::Result<Self> {
-        Ok(Self { io: Registered::new(stream, Interest::READABLE | Interest::WRITABLE)? })
+    /// One that a listener has accepted.
+    pub(crate) fn accepted(
+        stream: mio::net::TcpStream,
+        listener: &Registered<mio::net::TcpListener>,
+    ) -> io::Result<Self> {
+        Ok(Self { io: listener.register_given(stream, Interest::READABLE | Interest::WRITABLE)? })
     }
 
     /// Gives the stream to the standard library; it stays non-blocking.
