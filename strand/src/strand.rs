@@ -67,7 +67,8 @@ use crate::serial::{Choices, Handle, Host, Place, Serial, SerialRef};
 /// Asio's `strand`; the protocol is that of cppcoro's `async_mutex`, see the module `serial` of this crate's source.
 pub struct Strand<E = RuntimeHandle> {
     core: Handle,
-    _executor: PhantomData<fn() -> E>,
+    /// Invariant: the executor below is of this very type.
+    _executor: PhantomData<fn(E) -> E>,
 }
 
 #[repr(C)]
