@@ -57,6 +57,9 @@ use crate::serial::{Handle, Place, Pushed, Serial};
 /// A closure that was queued sees neither the caller's thread-locals nor its [environment](tress_runtime::env): it is run by whoever has the actor, or by
 /// the actor's executor when those have run enough of others' closures.
 ///
+/// What runs inside a closure on the same stack is part of it: so a task that is polled there, by [`Strand::dispatch`](crate::Strand::dispatch), is told that its
+/// call is [`Reentrant`](CallError::Reentrant). A closure that blocks its thread for another call of the actor waits for ever, as it would for a mutex.
+///
 /// # Panics
 ///
 /// A panic of a closure is one of its caller, and of nobody else. The state stays as the closure has left it, unless the actor
