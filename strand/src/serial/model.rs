@@ -217,7 +217,7 @@ fn a_guard_off_its_strand_meets_a_borrow() {
         let whole = Box::into_raw(Box::new(StrandCell::new(&strand, 0_u32)));
         // SAFETY: it is there until all guards are gone.
         let cell: &'static StrandCell<u32> = unsafe { &*whole };
-        strand.post(|| KEPT.with(|kept| *kept.borrow_mut() = Some(cell.borrow_mut())));
+        strand.post(move || KEPT.with(|kept| *kept.borrow_mut() = Some(cell.borrow_mut())));
         let own = yard.clone();
         let keeper = thread::spawn(move || {
             own.run();
@@ -237,7 +237,7 @@ fn a_guard_off_its_strand_meets_a_borrow() {
         yard.run();
         // SAFETY: every guard has been given back, and every item has been run.
         let mut cell = unsafe { Box::from_raw(whole) };
-        assert_eq!(*cell.get_mut() as usize, 1 + count.load(SeqCst));
+        assert_eq!(usize::try_from(*cell.get_mut()), Ok(1 + count.load(SeqCst)));
     });
 }
 
