@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Barrier, mpsc};
 use std::task::{Context, Poll, Waker};
 use std::thread;
+use std::time::Duration;
 
 use support::{runtime, watchdog, without_panic_messages};
 use tress::Runtime;
@@ -427,6 +428,40 @@ fn the_last_handle_drops_what_waits_for_a_holder_who_was_forgotten() {
     assert_eq!((dropped.load(Ordering::SeqCst), ran.load(Ordering::SeqCst)), (1, 0));
 }
 
+/// Its drop panics.
+struct Fragile;
+
+impl Drop for Fragile {
+    fn drop(&mut self) {
+        panic!("expected: the state panics as it is dropped");
+    }
+}
+
+#[test]
+fn a_state_that_panics_as_it_is_dropped_ends_nothing_else() {
+    let _watchdog = watchdog();
+    without_panic_messages(|| {
+        let runtime = runtime(1);
+        let actor = Actor::builder(Fragile).executor(runtime.handle().clone()).build();
+        let (release, released) = mpsc::channel::<()>();
+        actor.post(move |_| drop(released.recv())).expect("there is room");
+        drop(actor);
+        // The worker has the last of it now.
+        drop(release);
+        let (tx, rx) = mpsc::channel();
+        drop(runtime.spawn(async move { tx.send(7) }));
+        assert_eq!(rx.recv_timeout(LONG), Ok(7), "the worker is gone");
+
+        let manual = Manual::new();
+        let actor = Actor::builder(Fragile).executor(manual.executor()).build();
+        actor.post(|_| ()).expect("there is room");
+        drop(actor);
+        // Its end drops what is queued, and that is the last of the actor.
+        drop(manual);
+        drop(Actor::new(Fragile));
+    });
+}
+
 #[test]
 fn calls_after_the_end_of_the_runtime_are_made_by_their_callers() {
     let _watchdog = watchdog();
@@ -552,3 +587,5 @@ fn access_is_lent_in_polls_of_its_future_only() {
         assert_eq!(actor.call(|number| *number).await, Ok(11));
     });
 }
+
+const LONG: Duration = Duration::from_secs(10);

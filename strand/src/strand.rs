@@ -40,7 +40,7 @@ use crate::serial::{Choices, Handle, Host, Place, Serial, SerialRef};
 ///
 /// A panic fails the item that panics, and no other. When the last handle is dropped, closures that wait are dropped instead of run; a task that lives on the
 /// strand has a handle. Where the executor drops what it is given, as that of a runtime that has ended, the strand drops what is queued on it.
-/// Strands that stand on each other in a circle drop what is posted to them.
+/// Strands that stand on each other in a circle drop what is posted to them, or keep it for ever if several threads post to them at once.
 ///
 /// # Examples
 ///
@@ -67,7 +67,8 @@ use crate::serial::{Choices, Handle, Host, Place, Serial, SerialRef};
 /// Asio's `strand`; the protocol is that of cppcoro's `async_mutex`, see the module `serial` of this crate's source.
 pub struct Strand<E = RuntimeHandle> {
     core: Handle,
-    _executor: PhantomData<fn() -> E>,
+    /// Invariant: the executor below is of this very type.
+    _executor: PhantomData<fn(E) -> E>,
 }
 
 #[repr(C)]
@@ -217,7 +218,8 @@ impl<E: Executor> Strand<E> {
         Executor::defer(self, Job::runnable(f));
     }
 
-    /// Spawns a task that lives on the strand: each poll of it is an item, and it is dropped there.
+    /// Spawns a task that lives on the strand: each poll of it is an item, and it is dropped there; except by a runtime that ends, which drops it
+    /// on the thread that ends it.
     ///
     /// As [`launch`](tress_runtime::executor::launch()), which can give it a name and a stop token.
     ///

@@ -44,6 +44,7 @@ impl<T: Send + 'static> ActorBuilder<T> {
     }
 
     /// How many calls and posts may wait at a time: further ones are [refused](super::CallError::Full). Otherwise any number may.
+    /// If none may, calls are made at once or refused, posts are refused, and [`reserve`](Actor::reserve) waits for ever.
     pub fn capacity(self, capacity: usize) -> Self {
         Self { capacity, ..self }
     }

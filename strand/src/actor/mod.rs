@@ -1,6 +1,8 @@
 //! State that is called, on whichever thread is free for it.
 #![expect(unsafe_code, reason = "reaches the state's core through a handle that does not name its type")]
 
+#[cfg(doctest)]
+mod bounds;
 mod builder;
 mod call;
 mod core;
@@ -55,10 +57,13 @@ use crate::serial::{Handle, Place, Pushed, Serial};
 /// A closure that was queued sees neither the caller's thread-locals nor its [environment](tress_runtime::env): it is run by whoever has the actor, or by
 /// the actor's executor when those have run enough of others' closures.
 ///
+/// What runs inside a closure on the same stack is part of it: so a task that is polled there, by [`Strand::dispatch`](crate::Strand::dispatch), is told that its
+/// call is [`Reentrant`](CallError::Reentrant). A closure that blocks its thread for another call of the actor waits for ever, as it would for a mutex.
+///
 /// # Panics
 ///
 /// A panic of a closure is one of its caller, and of nobody else. The state stays as the closure has left it, unless the actor
-/// [poisons](ActorBuilder::poison).
+/// [poisons](ActorBuilder::poison). A panic of the state's own drop ends there: it may be dropped by whoever runs what was queued.
 ///
 /// # Order
 ///
@@ -85,7 +90,8 @@ use crate::serial::{Handle, Place, Pushed, Serial};
 /// ```
 pub struct Actor<T> {
     core: Handle,
-    _state: PhantomData<fn() -> T>,
+    /// Invariant, as what lends `&mut T` is: else a state could be replaced by one of a type that its other handles do not have.
+    _state: PhantomData<fn(T) -> T>,
 }
 
 impl<T: Send + 'static> Actor<T> {

@@ -588,8 +588,9 @@ impl Drop for SerialRef {
             drop(item);
         }
         self.withdraw();
+        // The state of an actor is dropped by whoever comes last, who may have nothing to do with it, as a worker.
         // SAFETY: the last reference has been given up.
-        unsafe { (vtable.free)(self.whole) };
+        seam::contain_panic(|| unsafe { (vtable.free)(self.whole) });
     }
 }
 

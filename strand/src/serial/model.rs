@@ -3,6 +3,7 @@
 //! The executor is a queue whose runnables a model's threads run when they please. Each model has been seen to fail on a broken variant; those are
 //! kept as `strand-*.patch` in `ci/mutants`.
 
+use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
@@ -15,7 +16,8 @@ use loom::thread;
 
 use tress_runtime::executor::{Executor, Runnable};
 
-use crate::{Actor, Strand};
+use crate::primitive::thread_local;
+use crate::{Actor, RefMut, Strand, StrandCell};
 
 /// Std's `Arc`: loom need not explore who keeps the model's own things.
 #[expect(clippy::disallowed_types, reason = "unseen by loom on purpose")]
@@ -188,6 +190,54 @@ fn the_last_handle_meets_a_drain() {
         drop(strand);
         worker.join().expect("it ends");
         assert_eq!(Shared::strong_count(&token), 1);
+    });
+}
+
+thread_local! {
+    /// What an item has taken with it, off its strand.
+    static KEPT: RefCell<Option<RefMut<'static, u32>>> = const { RefCell::new(None) };
+}
+
+/// Adds to what the thread has kept, if it has, and gives it back.
+fn give_back() {
+    if let Some(mut kept) = KEPT.with(RefCell::take) {
+        *kept += 1;
+    }
+}
+
+#[test]
+#[expect(
+    unsafe_code,
+    reason = "a guard that outlives its item needs a cell that is there for ever; it is freed all the same"
+)]
+fn a_guard_off_its_strand_meets_a_borrow() {
+    explore(3, || {
+        let yard = Yard::new();
+        let strand = Strand::new(yard.clone());
+        let whole = Box::into_raw(Box::new(StrandCell::new(&strand, 0_u32)));
+        // SAFETY: it is there until all guards are gone.
+        let cell: &'static StrandCell<u32> = unsafe { &*whole };
+        strand.post(move || KEPT.with(|kept| *kept.borrow_mut() = Some(cell.borrow_mut())));
+        let own = yard.clone();
+        let keeper = thread::spawn(move || {
+            own.run();
+            give_back();
+        });
+        let count = Shared::new(Count::new(0));
+        let counted = Shared::clone(&count);
+        strand.post(move || {
+            if let Ok(mut number) = cell.try_borrow_mut() {
+                *number += 1;
+                counted.fetch_add(1, SeqCst);
+            }
+        });
+        yard.run();
+        give_back();
+        keeper.join().expect("it ends");
+        yard.run();
+        // SAFETY: every guard has been given back, and every item has been run.
+        let mut cell = unsafe { Box::from_raw(whole) };
+        assert_eq!(usize::try_from(*cell.get_mut()), Ok(1 + count.load(SeqCst)));
     });
 }
 
