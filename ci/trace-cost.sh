@@ -18,7 +18,7 @@ fi
 have valgrind || skip "valgrind is not installed"
 
 # Each workload, and how many instructions an operation may take more than without traces.
-workloads=(spawn_join:25 lazy_call:10 lazy_pending:60 yield:40)
+workloads=(spawn_join:5 lazy_call:4 lazy_pending:20 yield:12)
 operations=20000
 
 # A copy in a fixed place, as in ci/mutants.sh.
