@@ -4,11 +4,17 @@
 mod leaves;
 mod support;
 
+use std::panic::catch_unwind;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use leaves::{Gate, Tally};
-use support::{Census, Counted, panic_text, runtime, wait_until, watchdog, without_panic_messages};
+use support::{
+    Census, Counted, panic_text, payload_text, runtime, wait_until, watchdog, without_panic_messages,
+};
 use tress::Builder;
+use tress::algorithm::when_all_of;
+use tress::env;
 use tress::frame::{self, AllocError, Arena, Counting, Global, Pool, with_allocator};
 use tress::task::{Lazy, lazy, lazy_borrowed, spawn_blocking, try_lazy, yield_now};
 
@@ -225,4 +231,34 @@ fn of_blocking_calls_too() {
     assert_eq!(runtime.block_on(async { spawn_blocking(|| 7).await.unwrap() }), 7);
     assert_eq!(frames.allocated(), 1);
     wait_until(|| frames.live() == 0, "the call's frame has not come home");
+}
+
+#[test]
+fn of_futures_side_by_side() {
+    let _watchdog = watchdog();
+    let frames = counting();
+    let pair = || when_all_of((async { Ok::<_, ()>(1) }, async { Ok("two") }));
+    let values = runtime(1).block_on(frame::scope(frames.clone(), async move { pair().await }));
+    assert_eq!((values, frames.allocated(), frames.live()), (Ok((1, "two")), 1, 0));
+
+    let arena = Arc::new(Arena::new(64).unwrap());
+    let large = [0_u8; 100];
+    without_panic_messages(|| {
+        let refused = catch_unwind(|| {
+            with_allocator(arena, || {
+                drop(when_all_of((async move { Ok::<_, ()>(large.len()) }, async { Ok(()) })))
+            });
+        });
+        assert!(support::says_no_frame(&payload_text(refused.unwrap_err())));
+    });
+}
+
+/// Whoever sets a deadline does not reckon with a refusal.
+#[test]
+fn but_not_of_what_nobody_sees() {
+    let _watchdog = watchdog();
+    let frames = counting();
+    let scope = env::scope().deadline(Instant::now() + Duration::from_secs(600));
+    runtime(1).block_on(frame::scope(frames.clone(), scope.run(yield_now())));
+    assert_eq!(frames.allocated(), 0);
 }

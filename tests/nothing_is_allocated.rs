@@ -1,14 +1,15 @@
-//! What is said to allocate nothing, counted: looks at an environment, stop callbacks.
+//! What is said to allocate nothing, counted: looks at an environment, stop callbacks, and what has its memory from the frame pool.
 
 mod allocations;
 mod support;
 
 use std::pin::pin;
 
-use allocations::allocations;
-use support::{runtime, watchdog};
+use allocations::{allocations, so_far};
+use support::{block_on_foreign, runtime, watchdog};
 use tress::env;
 use tress::stop::{StopCallback, StopSource};
+use tress::task::{lazy, yield_now};
 
 #[test]
 fn the_count_counts() {
@@ -50,4 +51,29 @@ fn by_stop_callbacks() {
         source.request_stop();
     });
     assert_eq!(called, 0);
+}
+
+/// The task, its annex and its frame are the pool's.
+#[cfg(not(tress_sanitize))]
+#[test]
+fn by_tasks_with_frames() {
+    let _watchdog = watchdog();
+    let runtime = runtime(1);
+    let spawn_and_join = async || {
+        let task = tress::spawn(async { lazy(async { yield_now().await }).await });
+        task.await.unwrap();
+    };
+    let counting = runtime.spawn(async move {
+        // Pages of the pool, for example, are needed once.
+        for _ in 0..1000 {
+            spawn_and_join().await;
+        }
+        let before = so_far();
+        for _ in 0..100 {
+            spawn_and_join().await;
+        }
+        so_far() - before
+    });
+    // In a runtime's own `block_on`, this thread would run some of it.
+    assert_eq!(block_on_foreign(counting).unwrap(), 0);
 }

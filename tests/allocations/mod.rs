@@ -30,7 +30,12 @@ static COUNTING: Counting = Counting;
 
 /// How often `f` asks for memory.
 pub(crate) fn allocations<R>(f: impl FnOnce() -> R) -> usize {
-    let before = ALLOCATIONS.get();
+    let before = so_far();
     drop(f());
-    ALLOCATIONS.get() - before
+    so_far() - before
+}
+
+/// How often this thread has asked for memory.
+pub(crate) fn so_far() -> usize {
+    ALLOCATIONS.get()
 }

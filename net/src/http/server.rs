@@ -3,7 +3,6 @@
 use std::error::Error;
 use std::fmt;
 use std::future::{Future, IntoFuture};
-use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,6 +11,7 @@ use http_body::Body;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::Service;
+use tress_runtime::task::{Lazy, lazy, try_lazy};
 
 use super::host::HostChecked;
 use super::live::Connections;
@@ -119,7 +119,7 @@ pub struct Server<S> {
     max_header_bytes: usize,
     max_connections: usize,
     nodelay: bool,
-    shutdown: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
+    shutdown: Option<Lazy<'static, ()>>,
     shutdown_timeout: Option<Duration>,
 }
 
@@ -196,6 +196,10 @@ impl<S> Server<S> {
     /// Stops serving when `signal` is done: the server accepts no more connections, answers the requests that have
     /// arrived, closes each connection when it has nothing in flight, and returns when all are closed.
     ///
+    /// # Panics
+    ///
+    /// As [`lazy`]: if the allocator whose window is open refuses a frame.
+    ///
     /// # Examples
     ///
     /// ```no_run
@@ -216,7 +220,7 @@ impl<S> Server<S> {
     /// # }
     /// ```
     pub fn with_graceful_shutdown(mut self, signal: impl Future<Output = ()> + Send + 'static) -> Self {
-        self.shutdown = Some(Box::pin(signal));
+        self.shutdown = Some(lazy(signal));
         self
     }
 
@@ -258,7 +262,7 @@ where
             max_connections: self.max_connections,
             nodelay: self.nodelay,
         };
-        Serving::new(connections, Box::pin(accept_loop.run(self.shutdown, self.shutdown_timeout)))
+        Serving::new(connections, try_lazy(accept_loop.run(self.shutdown, self.shutdown_timeout)))
     }
 }
 

@@ -14,7 +14,8 @@ use http_body::Body;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::Service;
-use tress_runtime::task::JoinHandle;
+use tress_runtime::frame::AllocError;
+use tress_runtime::task::{JoinHandle, Lazy};
 use tress_runtime::time::timeout;
 use tress_runtime::{Handle, spawn};
 
@@ -30,7 +31,7 @@ use crate::socket::{TcpListener, TcpStream};
 ///
 /// # Errors
 ///
-/// If it is first polled outside a runtime, if the listener fails for good, or if the runtime shuts down. Of kind `TimedOut` if
+/// If it is first polled outside a runtime, if an allocator of frames refuses one, if the listener fails for good, or if the runtime shuts down. Of kind `TimedOut` if
 /// connections were still busy at the [`shutdown_timeout`](super::Server::shutdown_timeout), and so were closed.
 #[must_use = "a server does nothing unless awaited"]
 pub struct Serving {
@@ -39,14 +40,14 @@ pub struct Serving {
 }
 
 enum State {
-    Starting(Option<Pin<Box<dyn Future<Output = io::Result<()>> + Send>>>),
+    Starting(Option<Result<Lazy<'static, io::Result<()>>, AllocError>>),
     Running(JoinHandle<io::Result<()>>),
 }
 
 impl Serving {
     pub(crate) fn new(
         connections: Arc<Connections>,
-        accept_loop: Pin<Box<dyn Future<Output = io::Result<()>> + Send>>,
+        accept_loop: Result<Lazy<'static, io::Result<()>>, AllocError>,
     ) -> Self {
         Self { connections, state: State::Starting(Some(accept_loop)) }
     }
@@ -58,6 +59,8 @@ impl Future for Serving {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         if let State::Starting(accept_loop) = &mut self.state {
             let accept_loop = accept_loop.take().expect("a finished future is not polled again");
+            let accept_loop =
+                accept_loop.map_err(|refused| io::Error::new(io::ErrorKind::OutOfMemory, refused))?;
             let runtime = Handle::try_current()?;
             self.state = State::Running(runtime.spawn(accept_loop));
         }
@@ -66,6 +69,9 @@ impl Future for Serving {
         Poll::Ready(joined?)
     }
 }
+
+// The accept loop is moved into its task before it is polled.
+impl Unpin for Serving {}
 
 impl Drop for Serving {
     fn drop(&mut self) {
@@ -105,10 +111,11 @@ where
     /// Accepts until the signal comes, then waits for the connections to end.
     pub(crate) async fn run(
         mut self,
-        mut signal: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
+        signal: Option<Lazy<'static, ()>>,
         shutdown_timeout: Option<Duration>,
     ) -> io::Result<()> {
-        while let Some((stream, _)) = self.accept_unless(&mut signal).await? {
+        let mut signal = pin!(signal);
+        while let Some((stream, _)) = self.accept_unless(signal.as_mut()).await? {
             self.start(stream);
         }
         self.connections.advance(Phase::Draining);
@@ -137,7 +144,7 @@ where
     /// Accepts a connection, or gives `None` when the signal comes.
     async fn accept_unless(
         &mut self,
-        signal: &mut Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
+        mut signal: Pin<&mut Option<Lazy<'static, ()>>>,
     ) -> io::Result<Option<(TcpStream, SocketAddr)>> {
         // Not `self`: a shared borrow of it is `Send` only for services that are `Sync`.
         let (listener, connections, limit) = (&self.listener, &self.connections, self.max_connections);
@@ -146,8 +153,8 @@ where
             listener.accept().await
         });
         poll_fn(|cx| {
-            if let Some(signal) = signal
-                && signal.as_mut().poll(cx).is_ready()
+            if let Some(signal) = signal.as_mut().as_pin_mut()
+                && signal.poll(cx).is_ready()
             {
                 return Poll::Ready(Ok(None));
             }

@@ -1,4 +1,4 @@
-//! Futures of different types in one allocation.
+//! Futures of different types in one frame.
 
 use std::future::Future;
 use std::marker::PhantomData;
@@ -9,11 +9,12 @@ use pin_project_lite::pin_project;
 
 use super::children::{ALL_GIVEN, Children, Ended, Gather, keep};
 use super::slots::Slot;
+use crate::frame;
 use crate::stop::{self, CatchStop};
 
 /// The futures of a tuple, each with a place for its value, in a chain of this type.
 #[derive(Debug)]
-pub(super) struct Branches<C>(Pin<Box<C>>);
+pub(super) struct Branches<C>(Pin<frame::Box<C>>);
 
 /// A chain of branches, the first of which has the index 0.
 pub trait Chain: Default {
@@ -66,7 +67,7 @@ pub struct End<E>(PhantomData<fn() -> E>);
 
 impl<C: TupleChain> Branches<C> {
     pub(super) fn new(futures: C::Futures) -> Self {
-        let mut chain = Box::pin(C::default());
+        let mut chain = frame::Box::pin(C::default());
         chain.as_mut().put_all(futures);
         Self(chain)
     }

@@ -26,7 +26,8 @@ use super::stoppable::Stoppable;
 ///
 /// # Panics
 ///
-/// If one of the futures does; the others are dropped first. Polling it again after it has completed panics.
+/// If the allocator whose [window](crate::frame::with_allocator) is open refuses a frame, which the futures share. In the poll, if one of
+/// the futures does; the others are dropped first. Polling it again after it has completed panics.
 ///
 /// # Cancel safety
 ///

@@ -21,6 +21,13 @@
 //! [`run_until`](crate::executor::CurrentThread::run_until). The tasks that run meanwhile on that thread have their own environments. Under another library's `block_on`, called in a task, everything is as in the task itself: also the stop
 //! token, whose stop that executor knows nothing of: where that may come, wrap the future in [`shield`].
 //!
+//! # Other executors
+//!
+//! A task of another library's executor has none, except for what is [run](Scope::run) in one there, which has it wherever that executor polls
+//! it. A [`Lazy`](crate::task::Lazy) takes none along: not that in which it was made, nor, when it leaves the task of ours in which it has begun, that
+//! of its frame. From then on it is polled like a boxed future, in the environment of whoever polls it. What is to keep the current one elsewhere is run
+//! in it: `env::current().run(future)`.
+//!
 //! # Spans
 //!
 //! What `future.instrument(span)` makes, of the crate `tracing`, enters its span around each poll; so a [`Lazy`](crate::task::Lazy) inside, which is
@@ -95,6 +102,9 @@ pub fn with<R>(f: impl FnOnce(&Env) -> R) -> R {
 }
 
 /// The current environment, to be kept.
+///
+/// In a task of another library's executor, and on a thread of its own, that is the empty one, unless what asks is [run](Scope::run) in
+/// another. Under another library's `block_on` inside a task of ours it is the task's.
 ///
 /// # Examples
 ///

@@ -12,6 +12,7 @@ use pin_project_lite::pin_project;
 use super::current::{self, within};
 use super::node::{Env, Node, Value};
 use crate::executor::AnyExecutor;
+use crate::frame;
 use crate::primitive::sync::PlainArc;
 use crate::stop::{StopScope, StopSource, StopToken};
 use crate::time::{Sleep, sleep_until};
@@ -160,7 +161,8 @@ impl Scope {
         let base = self.base.unwrap_or_else(super::current);
         let deadline = self.deadline.map(|deadline| {
             let outer = self.stop.clone().unwrap_or_else(|| base.stop_token());
-            let sleep = Box::pin(sleep_until(deadline));
+            // From the pool, whatever window is open: who sets a deadline reckons with no refusal.
+            let sleep = frame::within(None, || frame::Box::pin(sleep_until(deadline)));
             Deadline { source: StopSource::linked_to(&outer), sleep }
         });
         let stop = deadline.as_ref().map(|deadline| deadline.source.token()).or(self.stop);
@@ -213,7 +215,7 @@ struct Begun {
 #[derive(Debug)]
 struct Deadline {
     source: StopSource,
-    sleep: Pin<Box<Sleep>>,
+    sleep: Pin<frame::Box<Sleep>>,
 }
 
 impl Drop for Begun {

@@ -1,4 +1,4 @@
-//! What most tasks have no need of, in a box of its own.
+//! What most tasks have no need of, in memory of its own.
 
 use std::panic::Location;
 use std::time::Instant;

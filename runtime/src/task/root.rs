@@ -1,9 +1,10 @@
 //! A task as the root of a tree of frames.
 #![expect(
     unsafe_code,
-    reason = "the functions behind the root's table; the tree lies in a box that the task owns"
+    reason = "the functions behind the root's table; the tree lies in memory of its own that the task owns"
 )]
 
+use std::alloc::Layout;
 use std::ops::Range;
 use std::ptr::{self, NonNull};
 
@@ -11,6 +12,7 @@ use super::annex::{Annex, Particulars};
 use super::raw::RawTask;
 use super::{Id, handover, waker};
 use crate::executor::Transfer;
+use crate::frame::{self, Kind};
 use crate::primitive::sync::atomic::{AtomicPtr, Ordering};
 use crate::tree::{Current, LeftBehind, RootRef, RootVtable, Tree};
 
@@ -73,12 +75,14 @@ pub(super) fn take_outlived(task: RawTask) -> Option<LeftBehind> {
 }
 
 fn put(task: RawTask, annex: Annex) -> NonNull<Annex> {
-    let annex = NonNull::from(Box::leak(Box::new(annex)));
+    let memory = frame::alloc(ANNEX_LAYOUT, Kind::Raw).cast::<Annex>();
+    // SAFETY: it has an annex's layout, and is this annex's alone.
+    unsafe { memory.write(annex) };
     let place = &task.header().annex;
     debug_assert!(ptr::eq(place.load(Ordering::Relaxed), ptr::null_mut()), "one thread runs the task");
     // Release: partner is the Acquire of whoever looks at the annex without running the task.
-    place.store(annex.as_ptr(), Ordering::Release);
-    annex
+    place.store(memory.as_ptr(), Ordering::Release);
+    memory
 }
 
 #[inline]
@@ -96,16 +100,26 @@ fn root(task: RawTask) -> RootRef {
 pub(super) unsafe fn free_annex(annex: *const AtomicPtr<Annex>) {
     // SAFETY: the caller says that the task's header is still there.
     let annex = unsafe { &*annex }.load(Ordering::Relaxed);
-    if !annex.is_null() {
-        // SAFETY: it is from the box that `put` made, and nobody refers to it.
-        drop_annex(unsafe { Box::from_raw(annex) });
+    if let Some(annex) = NonNull::new(annex) {
+        // SAFETY: `put` made it, and nobody refers to it.
+        unsafe { drop_annex(annex) };
     }
 }
 
+/// Drops an annex and frees its memory.
+///
+/// # Safety
+///
+/// `put` made it; nobody refers to it, nor does so again.
 #[cold]
-fn drop_annex(annex: Box<Annex>) {
-    drop(annex);
+unsafe fn drop_annex(annex: NonNull<Annex>) {
+    // SAFETY: the caller's promise. Nothing in it is a user's, so that this does not panic.
+    unsafe { annex.drop_in_place() };
+    // SAFETY: `put` has it from `alloc`, with this layout and kind, and as this pointer.
+    unsafe { frame::free(annex.cast(), ANNEX_LAYOUT, Kind::Raw) };
 }
+
+const ANNEX_LAYOUT: Layout = Layout::new::<Annex>();
 
 /// Names the task behind a root.
 ///

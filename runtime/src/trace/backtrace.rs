@@ -12,7 +12,7 @@ use crate::tree;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Backtrace {
-    /// The task; `None` in the future of a `block_on`, and outside both.
+    /// The task; `None` in the future of a `block_on`, and on another executor.
     pub task: Option<Id>,
     /// The innermost one first; the task's own future is not among them.
     pub frames: Vec<BacktraceFrame>,
@@ -30,8 +30,8 @@ pub struct BacktraceFrame {
 
 /// The chain of frames from the one that is being polled up to the task that it belongs to.
 ///
-/// Of a task without [`Lazy`](crate::task::Lazy) frames, and outside a task, there is none. Frames that are polled like boxed
-/// futures (see [`Lazy`](crate::task::Lazy)) are not part of it. A panic hook may call it.
+/// Frames are those of [`Lazy`](crate::task::Lazy): of a task without them there are none. Those that are polled like boxed futures are part of
+/// it, too, also where another executor polls them, outside any task. A panic hook may call it.
 ///
 /// # Examples
 ///
@@ -50,7 +50,7 @@ pub struct BacktraceFrame {
 pub fn backtrace() -> Backtrace {
     let mut frames = Vec::new();
     let task = tree::backtrace(|future, awaited_at| frames.push(BacktraceFrame { future, awaited_at }));
-    Backtrace { task: task.flatten(), frames }
+    Backtrace { task, frames }
 }
 
 impl Backtrace {

@@ -105,6 +105,9 @@ pub struct WaitDump {
 /// means is said at [the module](crate::trace). Tasks that begin or end meanwhile may be missing. Of a runtime that shuts down, and in the
 /// destructors of a thread's locals, tasks are shown from outside only.
 ///
+/// How long tasks were busy, and the lines that spawned those without a name, are known only where the runtime was built with
+/// [`measure_tasks`](crate::Builder::measure_tasks).
+///
 /// # Examples
 ///
 /// See [the module](crate::trace).

@@ -13,7 +13,7 @@ use std::task::Waker;
 use super::raw::RawFrame;
 use super::ready::Chain;
 use super::root::RootRef;
-use super::{Tree, island};
+use super::{Tree, island, polled};
 use crate::primitive::sync::Arc;
 use crate::primitive::thread::thread_local;
 use crate::task::moving::Asks;
@@ -403,18 +403,11 @@ pub(crate) fn is_traced() -> bool {
 }
 
 /// Calls `f` for each frame from the one whose future the thread is polling up to the root's own, with its future's name and
-/// the line that awaits it. Returns the root's task, if it is one; `None` if the thread polls nothing.
-pub(crate) fn backtrace(
-    mut f: impl FnMut(&'static str, Option<&'static Location<'static>>),
-) -> Option<Option<Id>> {
+/// the line that awaits it. Returns the root's task, if there is a root that is one.
+pub(crate) fn backtrace(f: impl FnMut(&'static str, Option<&'static Location<'static>>)) -> Option<Id> {
     with_current(|current| {
-        let current = current?;
-        let mut next = current.frame();
-        while let Some(frame) = next {
-            f(frame.future_name(), frame.awaited_at());
-            next = frame.parent();
-        }
-        Some(current.root.id())
+        polled::for_each(current, f);
+        current.and_then(|current| current.root.id())
     })
 }
 

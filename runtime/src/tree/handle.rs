@@ -13,7 +13,7 @@ use super::current::{Current, runs, with_current};
 use super::raw::{Polled, RawFrame};
 use super::status::{Bounds, Phase, Status};
 use super::waker::WakerRef;
-use super::{island, teardown};
+use super::{island, polled, teardown};
 use crate::containment::discard_payload;
 use crate::coop;
 use crate::env;
@@ -178,8 +178,10 @@ impl<T> Handle<T> {
         let poisoning = Poisoning { frame, is_rooted: false };
         let mut poll_once = || {
             island::with_stack(|| {
-                // SAFETY: the handle has the island alone, the future is there, and the address is that of such a value.
-                unsafe { (frame.vtable().poll_into)(frame, cx, NonNull::from(&mut poll).cast()) }
+                polled::poll(frame.vtable().future_name, caller, || {
+                    // SAFETY: the handle has the island alone, the future is there, and the address is that of such a value.
+                    unsafe { (frame.vtable().poll_into)(frame, cx, NonNull::from(&mut poll).cast()) }
+                })
             })
         };
         let is_default = frame.status().origin() == Origin::Pool && !frame::is_window_open();

@@ -14,6 +14,7 @@ mod lazy;
 mod model;
 mod outlived;
 mod owned;
+mod polled;
 mod raw;
 mod ready;
 mod root;
