@@ -3,6 +3,7 @@
 //! The executor is a queue whose runnables a model's threads run when they please. Each model has been seen to fail on a broken variant; those are
 //! kept as `strand-*.patch` in `ci/mutants`.
 
+use std::cell::Cell;
 use std::collections::VecDeque;
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
@@ -15,7 +16,7 @@ use loom::thread;
 
 use tress_runtime::executor::{Executor, Runnable};
 
-use crate::{Actor, Strand};
+use crate::{Actor, RefMut, Strand, StrandCell};
 
 /// Std's `Arc`: loom need not explore who keeps the model's own things.
 #[expect(clippy::disallowed_types, reason = "unseen by loom on purpose")]
@@ -255,16 +256,13 @@ fn a_strand_stands_on_a_strand() {
         post_to_upper(1);
         let own = yard.clone();
         let worker = thread::spawn(move || own.run());
-        let (strands, posted) = ((lower.clone(), upper.clone()), Shared::clone(&log));
-        let poster = thread::spawn(move || {
-            strands.clone().0.post(move || {
-                assert!(strands.0.is_current() && !strands.1.is_current());
-                posted.push(10);
-            });
+        let (on_upper, posted) = (upper.clone(), Shared::clone(&log));
+        lower.post(move || {
+            assert!(!on_upper.is_current());
+            posted.push(10);
         });
         post_to_upper(2);
         worker.join().expect("it ends");
-        poster.join().expect("it ends");
         yard.run();
         let mut log = log.take();
         assert!(log.iter().position(|n| *n == 1) < log.iter().position(|n| *n == 2), "{log:?}");
@@ -315,6 +313,49 @@ fn dispatches_meet_a_post() {
         assert!(log.iter().position(|n| *n == 1) < log.iter().position(|n| *n == 2), "{log:?}");
         log.sort_unstable();
         assert_eq!(log, [1, 2, 10]);
+    });
+}
+
+/// The guard of a cell that was put aside on the strand, by the thread that drops it off the strand.
+struct PutAside(Cell<Option<RefMut<'static, u32>>>);
+
+// SAFETY: one thread uses it.
+#[expect(unsafe_code, reason = "an item has to be `Send`, and this one is run where it was posted")]
+unsafe impl Send for PutAside {}
+// SAFETY: as above.
+#[expect(unsafe_code, reason = "as above")]
+unsafe impl Sync for PutAside {}
+
+/// Stands for a number that was not lent.
+const REFUSED: u32 = 1;
+
+#[test]
+fn a_guard_that_was_put_aside_meets_the_next_one() {
+    explore(3, || {
+        let yard = Yard::new();
+        let strand = Strand::new(yard.clone());
+        // It has to be there for ever, as a guard that is put aside may be.
+        let cell: &'static StrandCell<u32> = Box::leak(Box::new(StrandCell::new(&strand, 0)));
+        let put_aside = Shared::new(PutAside(Cell::new(None)));
+        let place = Shared::clone(&put_aside);
+        strand.post(move || place.0.set(Some(cell.borrow_mut())));
+        yard.run();
+        let mut guard = put_aside.0.take().expect("it was put there");
+        let (own, next) = (yard.clone(), strand.clone());
+        let other = thread::spawn(move || {
+            let found = Shared::new(Count::new(0));
+            let lent = Shared::clone(&found);
+            next.post(move || {
+                let number = cell.try_borrow_mut().map_or(REFUSED, |number| *number);
+                // A race panics before, and the panic ends with the item.
+                lent.store(number as usize, SeqCst);
+            });
+            own.run();
+            found.load(SeqCst)
+        });
+        *guard += 7;
+        drop(guard);
+        assert!([REFUSED as usize, 7].contains(&other.join().expect("it ends")));
     });
 }
 
