@@ -51,8 +51,9 @@ tests+=(
 )
 # Strands, and what belongs to them.
 tests+=(
-    actor_calls_take_turns dump_lists_named_strands strand_items_never_overlap strand_locals_stay_on_their_strand
-    strand_metrics_count strands_shared_and_churned
+    actor_callers_may_leave actor_calls_take_turns cells_are_lent_once dump_lists_named_strands
+    strand_items_never_overlap strand_locals_stay_on_their_strand strand_metrics_count strands_count_without_atomics
+    strands_shared_and_churned strands_take_turns
 )
 # For the same reason: it measures the stack; it compares what is polled in one go, which is as much as there is stack
 # for; it moves megabytes over the stack, in more copies than fit; and what runs on a small stack in files that do more.

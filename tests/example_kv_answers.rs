@@ -347,11 +347,23 @@ fn the_tools_of_redis_work() {
     let server = start();
     let Some(said) = output("redis-cli", &server, &["set", "key", "a value", "ex", "100"]) else { return };
     assert_eq!(said, "OK\n");
-    assert_eq!(output("redis-cli", &server, &["get", "key"]).unwrap_or_default(), "a value\n");
+    for (command, reply) in [
+        ("ping", "PONG"),
+        ("get key", "a value"),
+        ("incr number", "1"),
+        ("incr number", "2"),
+        ("expire number 100", "1"),
+        ("ttl number", "100"),
+        ("del key number other", "2"),
+        ("get key", ""),
+    ] {
+        let words: Vec<&str> = command.split(' ').collect();
+        assert_eq!(output("redis-cli", &server, &words), Some(format!("{reply}\n")), "{command}");
+    }
     for pipeline in ["1", "16"] {
-        let arguments = ["-t", "get,set,incr", "-n", "2000", "-P", pipeline, "-r", "100", "--csv"];
+        let arguments = ["-t", "ping,get,set,incr", "-n", "2000", "-P", pipeline, "-r", "100", "--csv"];
         let Some(said) = output("redis-benchmark", &server, &arguments) else { return };
-        for test in ["SET", "GET", "INCR"] {
+        for test in ["PING_INLINE", "PING_MBULK", "SET", "GET", "INCR"] {
             assert!(said.contains(&format!("\"{test}\",")), "{said}");
         }
     }

@@ -12,7 +12,7 @@ use std::thread;
 use std::time::Duration;
 
 use support::{runtime, watchdog, without_panic_messages};
-use tress::executor::{Executor, Inline, Manual, launch, run_on};
+use tress::executor::{AnyExecutor, Executor, Inline, Manual, Runnable, launch, run_on};
 use tress::strand::{BorrowError, Strand, StrandCell};
 
 /// An item that says when it is run, and can be seen to be there.
@@ -286,12 +286,94 @@ fn a_strand_may_be_dropped_inside_itself() {
     assert_ne!(rx.recv_timeout(Duration::from_secs(20)), Err(mpsc::RecvTimeoutError::Timeout));
 }
 
+/// Drops what it is given; where it panics, by that.
+#[derive(Clone, PartialEq, Eq)]
+struct Refusing {
+    panics: bool,
+}
+
+impl Executor for Refusing {
+    fn post(&self, runnable: Runnable) {
+        assert!(!self.panics, "expected: it is given {runnable:?}");
+    }
+
+    fn is_current(&self) -> bool {
+        false
+    }
+}
+
+#[test]
+fn an_executor_that_takes_nothing_leaves_the_strand_idle() {
+    let _watchdog = watchdog();
+    for panics in [false, true] {
+        let strand = Strand::new(Refusing { panics });
+        let ran = Arc::new(AtomicUsize::new(0));
+        without_panic_messages(|| {
+            for _ in 0..2 {
+                strand.post(counting(&ran));
+                strand.defer(counting(&ran));
+                strand.dispatch(counting(&ran));
+                let counts = counting(&ran);
+                let task = strand.spawn(async move { counts() });
+                assert!(runtime(1).block_on(task).is_err());
+            }
+        });
+        assert_eq!((Arc::strong_count(&ran), ran.load(Ordering::Relaxed)), (1, 0), "panics: {panics}");
+        assert_eq!(strand.metrics().depth, 0);
+    }
+}
+
+#[test]
+fn what_is_given_to_it_after_the_end_of_its_runtime_is_dropped() {
+    let _watchdog = watchdog();
+    let runtime = runtime(1);
+    let strand = Strand::new(runtime.handle().clone());
+    drop(runtime);
+    let ran = Arc::new(AtomicUsize::new(0));
+    strand.post(counting(&ran));
+    strand.defer(counting(&ran));
+    strand.dispatch(counting(&ran));
+    let counts = counting(&ran);
+    let task = strand.spawn(async move { counts() });
+    assert!(support::block_on_foreign(task).is_err());
+    assert_eq!((Arc::strong_count(&ran), ran.load(Ordering::Relaxed)), (1, 0));
+}
+
+#[test]
+fn a_panic_of_what_is_dropped_ends_there() {
+    let _watchdog = watchdog();
+    struct Bomb(Arc<AtomicUsize>);
+    impl Drop for Bomb {
+        fn drop(&mut self) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+            panic!("expected: a bomb");
+        }
+    }
+    for last_handle_goes_first in [false, true] {
+        let manual = Manual::new();
+        let strand = Strand::new(manual.executor());
+        let dropped = Arc::new(AtomicUsize::new(0));
+        for _ in 0..3 {
+            let bomb = Bomb(Arc::clone(&dropped));
+            strand.post(move || drop(bomb));
+        }
+        without_panic_messages(|| {
+            if last_handle_goes_first {
+                drop(strand);
+                manual.run_until_idle(10);
+            } else {
+                drop(manual);
+                drop(strand);
+            }
+        });
+        assert_eq!(dropped.load(Ordering::Relaxed), 3);
+    }
+}
+
 #[test]
 fn strands_that_stand_on_each_other_drop_what_they_are_given() {
     let _watchdog = watchdog();
     use std::sync::OnceLock;
-
-    use tress::executor::{AnyExecutor, Runnable};
 
     /// Stands on whatever it is told to.
     #[derive(Clone)]
@@ -314,14 +396,24 @@ fn strands_that_stand_on_each_other_drop_what_they_are_given() {
     }
 
     // They keep each other for ever: here, where a leak checker finds them.
-    static KEPT: OnceLock<Later> = OnceLock::new();
-    let later = KEPT.get_or_init(|| Later(Arc::new(OnceLock::new()))).clone();
-    let lower = Strand::new(later.clone());
-    let upper = Strand::new(lower.clone());
-    assert!(later.0.set(AnyExecutor::new(upper.clone())).is_ok());
-    let ran = Arc::new(AtomicUsize::new(0));
-    upper.post(counting(&ran));
-    assert_eq!((Arc::strong_count(&ran), ran.load(Ordering::Relaxed)), (1, 0));
+    static KEPT: OnceLock<[Later; 3]> = OnceLock::new();
+    let circles = KEPT.get_or_init(|| std::array::from_fn(|_| Later(Arc::new(OnceLock::new()))));
+    for (more, later) in circles.iter().enumerate() {
+        let lowest = Strand::new(AnyExecutor::new(later.clone()));
+        let strands: Vec<_> =
+            std::iter::successors(Some(lowest), |below| Some(Strand::new(AnyExecutor::new(below.clone()))))
+                .take(1 + more)
+                .collect();
+        let highest = strands.last().expect("there is one").clone();
+        assert!(later.0.set(AnyExecutor::new(highest)).is_ok());
+        let ran = Arc::new(AtomicUsize::new(0));
+        // Again and again: none of them is held afterwards.
+        for strand in strands.iter().chain(&strands) {
+            strand.post(counting(&ran));
+            assert!(!strand.is_current());
+            assert_eq!((Arc::strong_count(&ran), ran.load(Ordering::Relaxed)), (1, 0), "{}", strands.len());
+        }
+    }
 }
 
 #[test]

@@ -9,6 +9,7 @@ use support::{burn, runtime, wait_until, watchdog};
 use tress::Builder;
 use tress::executor::Manual;
 use tress::strand::{Actor, Strand};
+use tress::trace::StrandState;
 
 #[test]
 fn turns_items_and_depth() {
@@ -89,6 +90,48 @@ fn times_of_a_runtime_that_measures() {
     wait_until(is_measured, "the turn was not measured");
     let not_measuring = runtime(1);
     assert_eq!(Strand::new(not_measuring.handle().clone()).metrics().busy, None);
+}
+
+#[test]
+fn the_runtime_and_its_dumps_have_the_same_figures() {
+    let _watchdog = watchdog();
+    let runtime =
+        Builder::new().worker_threads(1).measure_tasks(true).build().expect("threads can be started");
+    let strand =
+        Strand::builder(runtime.handle().clone()).name("room").items(2).time(Duration::from_secs(60)).build();
+    let ((held, is_held), (go_on, may_go_on)) = (mpsc::channel(), mpsc::channel());
+    strand.post(move || {
+        held.send(()).expect("somebody waits");
+        may_go_on.recv().expect("somebody says so");
+        burn(Duration::from_millis(3));
+    });
+    is_held.recv().expect("it runs");
+    for _ in 0..6 {
+        strand.post(|| ());
+    }
+    go_on.send(()).expect("somebody waits");
+    wait_until(|| strand.metrics().items == 7, "it does not go on");
+    wait_until(|| runtime.handle().metrics().strands()[0].state == StrandState::Idle, "it is not idle");
+    let metrics = strand.metrics();
+    assert_eq!((metrics.items, metrics.depth, metrics.max_depth), (7, 0, 6));
+    assert_eq!(metrics.turns, 4, "two at a time");
+    assert!(metrics.busy >= Some(Duration::from_millis(3)), "{metrics:?}");
+    assert!(metrics.wait > Some(Duration::ZERO), "{metrics:?}");
+    let dump = tress::trace::dump(runtime.handle());
+    for listed in [&runtime.handle().metrics().strands(), &dump.strands] {
+        let [listed] = &listed[..] else { panic!("{listed:?}") };
+        assert_eq!(
+            (listed.name.as_str(), listed.state, listed.metrics),
+            ("room", StrandState::Idle, metrics)
+        );
+    }
+    let json: serde_json::Value = serde_json::from_str(&dump.to_json()).expect("it is JSON");
+    let json = &json["strands"][0];
+    assert_eq!((&json["depth"], &json["max_depth"]), (&0.into(), &6.into()), "{json}");
+    assert_eq!((&json["items"], &json["turns"]), (&7.into(), &metrics.turns.into()), "{json}");
+    for (key, time) in [("wait", metrics.wait), ("busy", metrics.busy)] {
+        assert_eq!(json[key].as_f64(), time.map(|time| time.as_secs_f64()), "{json}");
+    }
 }
 
 #[test]

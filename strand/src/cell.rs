@@ -32,6 +32,22 @@ use crate::serial::SerialRef;
 /// });
 /// ```
 ///
+/// It is dropped before:
+///
+/// ```
+/// use std::sync::Arc;
+/// use tress::strand::{Strand, StrandCell};
+///
+/// let runtime = tress::Runtime::new().unwrap();
+/// let strand = Strand::new(runtime.handle().clone());
+/// let cell = Arc::new(StrandCell::new(&strand, 0));
+/// strand.spawn(async move {
+///     *cell.borrow_mut() += 1;
+///     tress::task::yield_now().await;
+///     *cell.borrow_mut() += 1;
+/// });
+/// ```
+///
 /// # Examples
 ///
 /// ```
@@ -116,6 +132,16 @@ impl<T: Send> StrandCell<T> {
     /// # Errors
     ///
     /// If the calling code is not on the strand, or the value is borrowed already.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use tress::executor::Inline;
+    /// use tress::strand::{BorrowError, Strand, StrandCell};
+    ///
+    /// let cell = StrandCell::new(&Strand::new(Inline), 7);
+    /// assert_eq!(cell.try_borrow_mut().map(|number| *number), Err(BorrowError::NotOnStrand));
+    /// ```
     #[inline]
     pub fn try_borrow_mut(&self) -> Result<RefMut<'_, T>, BorrowError> {
         if !self.strand.is_current() {

@@ -39,7 +39,7 @@ use crate::serial::{Choices, Handle, Host, Place, Serial, SerialRef};
 /// # How it ends
 ///
 /// A panic fails the item that panics, and no other. When the last handle is dropped, closures that wait are dropped instead of run; a task that lives on the
-/// strand has a handle. Where the executor drops what it is given, as that of a runtime that has ended, the strand drops what is queued on it.
+/// strand has a handle. Where the executor drops what it is given, as that of a runtime that has ended, or panics, the strand drops what is queued on it.
 /// Strands that stand on each other in a circle drop what is posted to them, or keep it for ever if several threads post to them at once.
 ///
 /// # Examples

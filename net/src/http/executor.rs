@@ -5,7 +5,8 @@ use std::future::Future;
 use hyper::rt::Executor;
 use tress_runtime::spawn;
 
-/// Spawns hyper's futures on the current runtime.
+/// Spawns hyper's futures as `tress::spawn` does: on the executor of the task that asks for it. A connection that is served on a strand keeps its
+/// requests there.
 ///
 /// # Panics
 ///

@@ -44,13 +44,29 @@ impl<T: Send + 'static> ActorBuilder<T> {
     }
 
     /// How many calls and posts may wait at a time: further ones are [refused](super::CallError::Full). Otherwise any number may.
-    /// If none may, calls are made at once or refused, posts are refused, and [`reserve`](Actor::reserve) waits for ever.
+    ///
+    /// What its caller runs himself, as [`with`](Actor::with), is not counted. If none may wait, calls are made at once or refused, posts are refused, and
+    /// [`reserve`](Actor::reserve) waits for ever.
     pub fn capacity(self, capacity: usize) -> Self {
         Self { capacity, ..self }
     }
 
     /// Whether a panic in a call makes the state unusable: then further calls give [`Poisoned`](super::CallError::Poisoned). Otherwise the actor goes on
     /// with the state as it is.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::panic::{AssertUnwindSafe, catch_unwind};
+    /// use tress::strand::{Actor, TryCallError};
+    ///
+    /// let actor = Actor::builder(7).poison(true).build();
+    /// let panicked = catch_unwind(AssertUnwindSafe(|| actor.try_call(|_| panic!("half done"))));
+    /// assert!(panicked.is_err() && actor.is_poisoned());
+    /// assert_eq!(actor.try_call(|number| *number), Err(TryCallError::Poisoned));
+    /// actor.clear_poison();
+    /// assert_eq!(actor.try_call(|number| *number), Ok(7));
+    /// ```
     pub fn poison(self, poisons: bool) -> Self {
         Self { poisons, ..self }
     }

@@ -196,6 +196,20 @@ impl<T: Send + 'static> Access<'_, T> {
     /// # Errors
     ///
     /// Where [`with`](Self::with) panics.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use tress::strand::Actor;
+    ///
+    /// # tress::Runtime::new().unwrap().block_on(async {
+    /// let actor = Actor::new(7);
+    /// let nested = actor.call_interleaved(async |access| {
+    ///     access.with(|number| (*number, access.try_with(|_| ()).is_err()))
+    /// });
+    /// assert_eq!(nested.await, Ok((7, true)));
+    /// # });
+    /// ```
     pub fn try_with<R>(&self, f: impl FnOnce(&mut T) -> R) -> Result<R, AccessError> {
         /// Ends the loan.
         struct Restore<'a>(&'a AtomicU64, u64);

@@ -112,7 +112,7 @@ impl<T: Send + 'static> Actor<T> {
     ///
     /// # Errors
     ///
-    /// See [`CallError`].
+    /// See [`CallError`]. A closure that blocks its thread in a `block_on` for another call of the same actor waits for ever.
     ///
     /// # Panics
     ///
@@ -120,9 +120,9 @@ impl<T: Send + 'static> Actor<T> {
     ///
     /// # Cancel safety
     ///
-    /// Dropped before it was polled, or while the closure waits, it drops the closure, on the thread that drops it. Dropped later, it does not keep the closure from
-    /// being run to its end; the result is dropped by whoever has run it. It never waits. A result that is there is given also if
-    /// the caller is to [stop](tress_runtime::stop).
+    /// It never waits. Dropped before it was polled, or while the closure waits, it drops the closure, on the thread that drops it. Dropped while that is
+    /// being run, it does not keep it from being run to its end; the result is dropped by whoever has run it. One that is there already is dropped
+    /// with the future; awaited, it is given also if the caller is to [stop](tress_runtime::stop).
     ///
     /// # Examples
     ///
@@ -221,7 +221,7 @@ impl<T: Send + 'static> Actor<T> {
     ///
     /// # Errors
     ///
-    /// See [`CallError`].
+    /// See [`CallError`]. A call of the same actor that its future makes is [refused](CallError::Reentrant), as each poll has the state.
     ///
     /// # Panics
     ///
@@ -335,6 +335,14 @@ impl<T: Send + 'static> Actor<T> {
     }
 
     /// Figures about what was queued: a call that finds the actor idle is not counted.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let actor = tress::strand::Actor::new(7);
+    /// assert_eq!(actor.try_call(|number| *number), Ok(7));
+    /// assert_eq!(actor.metrics().items, 0);
+    /// ```
     #[must_use]
     pub fn metrics(&self) -> StrandMetrics {
         self.core().serial.metrics()
@@ -347,6 +355,10 @@ impl<T: Send + 'static> Actor<T> {
     }
 
     /// Lets the actor be called again after a panic.
+    ///
+    /// # Examples
+    ///
+    /// See [`poison`](ActorBuilder::poison).
     pub fn clear_poison(&self) {
         self.core().clear_poison();
     }

@@ -34,11 +34,22 @@ struct Yard(Shared<Queue>);
 struct Queue {
     runnables: Mutex<Option<VecDeque<Runnable>>>,
     posted: Notify,
+    /// Whether all code is taken to run on it.
+    is_everywhere: bool,
 }
 
 impl Yard {
     fn new() -> Self {
-        Self(Shared::new(Queue { runnables: Mutex::new(Some(VecDeque::new())), posted: Notify::new() }))
+        Self::with(false)
+    }
+
+    fn everywhere() -> Self {
+        Self::with(true)
+    }
+
+    fn with(is_everywhere: bool) -> Self {
+        let runnables = Mutex::new(Some(VecDeque::new()));
+        Self(Shared::new(Queue { runnables, posted: Notify::new(), is_everywhere }))
     }
 
     fn next(&self) -> Option<Runnable> {
@@ -92,7 +103,7 @@ impl Executor for Yard {
     }
 
     fn is_current(&self) -> bool {
-        false
+        self.0.is_everywhere
     }
 }
 
@@ -172,6 +183,137 @@ fn the_last_item_meets_a_post() {
         worker.join().expect("it ends");
         yard.run();
         assert_eq!(log.take(), [1, 2]);
+    });
+}
+
+/// After each item a turn is over, and whoever is there takes the drain.
+#[test]
+fn a_drain_is_stolen_between_items() {
+    explore(3, || {
+        let yard = Yard::new();
+        let strand = Strand::builder(yard.clone()).items(1).build();
+        let log = Log::new();
+        for number in 0..2 {
+            let (own, log) = (strand.clone(), Shared::clone(&log));
+            strand.post(move || {
+                assert!(own.is_current());
+                log.push(number);
+                let again = Shared::clone(&log);
+                own.post(move || again.push(number + 10));
+            });
+        }
+        let own = yard.clone();
+        let thief = thread::spawn(move || own.run());
+        yard.run();
+        thief.join().expect("it ends");
+        yard.run();
+        assert_eq!(log.take(), [0, 1, 10, 11]);
+    });
+}
+
+#[test]
+fn a_drain_is_stolen_while_the_last_handle_goes() {
+    explore(3, || {
+        let yard = Yard::new();
+        let strand = Strand::builder(yard.clone()).items(1).build();
+        let (log, token) = (Log::new(), Shared::new(()));
+        for number in 0..2 {
+            let (log, token) = (Shared::clone(&log), Shared::clone(&token));
+            strand.post(move || {
+                log.push(number);
+                drop(token);
+            });
+        }
+        let thieves = [(); 2].map(|()| {
+            let own = yard.clone();
+            thread::spawn(move || own.run())
+        });
+        drop(strand);
+        for thief in thieves {
+            thief.join().expect("it ends");
+        }
+        yard.run();
+        assert_eq!(Shared::strong_count(&token), 1);
+        let log = log.take();
+        assert!([0, 1].starts_with(&log), "{log:?}");
+    });
+}
+
+/// The items of the upper one are items of the lower one, too.
+#[test]
+fn a_strand_stands_on_a_strand() {
+    explore(2, || {
+        let yard = Yard::new();
+        let lower = Strand::new(yard.clone());
+        let upper = Strand::new(lower.clone());
+        let log = Log::new();
+        let post_to_upper = |number| {
+            let (strands, log) = ((lower.clone(), upper.clone()), Shared::clone(&log));
+            upper.post(move || {
+                assert!(strands.0.is_current() && strands.1.is_current());
+                log.push(number);
+            });
+        };
+        post_to_upper(1);
+        let own = yard.clone();
+        let worker = thread::spawn(move || own.run());
+        let (on_upper, posted) = (upper.clone(), Shared::clone(&log));
+        lower.post(move || {
+            assert!(!on_upper.is_current());
+            posted.push(10);
+        });
+        post_to_upper(2);
+        worker.join().expect("it ends");
+        yard.run();
+        let mut log = log.take();
+        assert!(log.iter().position(|n| *n == 1) < log.iter().position(|n| *n == 2), "{log:?}");
+        log.sort_unstable();
+        assert_eq!(log, [1, 2, 10]);
+    });
+}
+
+#[test]
+fn a_strand_on_a_strand_meets_the_end_of_the_executor() {
+    explore(3, || {
+        let yard = Yard::new();
+        let upper = Strand::new(Strand::new(yard.clone()));
+        let token = Shared::new(());
+        let post = || {
+            let counted = Shared::clone(&token);
+            upper.post(move || drop(counted));
+        };
+        post();
+        let own = yard.clone();
+        let closer = thread::spawn(move || own.close());
+        post();
+        closer.join().expect("it ends");
+        assert_eq!(Shared::strong_count(&token), 1);
+    });
+}
+
+/// Whoever is on the executor below and finds the strand idle runs what he dispatches at once.
+#[test]
+fn dispatches_meet_a_post() {
+    explore(3, || {
+        let yard = Yard::everywhere();
+        let strand = Strand::new(yard.clone());
+        let log = Log::new();
+        let add = |number| {
+            let log = Shared::clone(&log);
+            move || log.push(number)
+        };
+        let (own, first, second) = (strand.clone(), add(1), add(2));
+        let other = thread::spawn(move || {
+            own.dispatch(first);
+            own.post(second);
+        });
+        strand.dispatch(add(10));
+        other.join().expect("it ends");
+        yard.run();
+        let mut log = log.take();
+        assert!(log.iter().position(|n| *n == 1) < log.iter().position(|n| *n == 2), "{log:?}");
+        log.sort_unstable();
+        assert_eq!(log, [1, 2, 10]);
     });
 }
 
