@@ -262,7 +262,11 @@ async fn awaits_work_of_others<E: Executor>(executor: E, pool: Handle) -> usize 
     check("hop_to");
     let (place, inner) = (pool.clone(), executor.clone());
     let scoped = scope(|scope| async move {
-        scope.spawn_on(async { Ok::<_, ()>(yield_now().await) }, &place);
+        let elsewhere = async {
+            yield_now().await;
+            Ok::<_, ()>(())
+        };
+        scope.spawn_on(elsewhere, &place);
         // Where nothing else is said, it runs here.
         scope.spawn(async move {
             yield_now().await;
