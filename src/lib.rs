@@ -80,11 +80,14 @@ pub use tress_net::http;
 #[cfg(unix)]
 pub use tress_net::signal;
 pub use tress_net::socket as net;
+// Inlined, as the modules of other crates are below: else it depends on the order in which the crates are documented whether there is a page for it.
+#[doc(inline)]
 pub use tress_runtime as runtime;
 pub use tress_runtime::{
     Builder, Handle, Runtime, algorithm, env, executor, frame, main, spawn, stop, sync, task, test, time,
     trace,
 };
+#[doc(inline)]
 pub use tress_strand as strand;
 
 pub mod future {

@@ -128,7 +128,7 @@ fn what_cannot_be_done_is_said() {
         ("/nick ann", "* you are called ann"),
         ("/join tea", "! somebody in tea is called ann"),
         ("/nick bob", "* you are called bob"),
-        ("/join tea", "* you are in tea with 1 others"),
+        ("/join tea", "* you are in tea with 1 other"),
         ("/nick ann", "! somebody here is called ann"),
         ("/join tea", "! somebody in tea is called bob"),
     ] {
@@ -290,7 +290,7 @@ fn who_closes_his_sending_side_is_heard() {
     let mut bob = Client::connect(&server);
     bob.lines.get_mut().write_all(b"/join tea\nhello\nand good bye").unwrap();
     bob.lines.get_mut().shutdown(Shutdown::Write).unwrap();
-    assert_eq!(bob.rest(), "* you are in tea with 1 others\n* good bye\n");
+    assert_eq!(bob.rest(), "* you are in tea with 1 other\n* good bye\n");
     for line in ["* guest-2 has come", "guest-2: hello", "guest-2: and good bye", "* guest-2 has left"] {
         ann.expect(line);
     }

@@ -105,7 +105,11 @@ impl Client {
                 let member = Member { lines: self.lines.clone(), slow: self.slow.clone() };
                 match self.directory.join(room, &self.name, member).await.map_err(io::Error::other)? {
                     Some((place, others)) => {
-                        self.reply(format!("* you are in {} with {others} others", place.room())).await;
+                        let others = match others {
+                            1 => "1 other".to_owned(),
+                            others => format!("{others} others"),
+                        };
+                        self.reply(format!("* you are in {} with {others}", place.room())).await;
                         self.place = Some(place);
                     }
                     None => self.reply(format!("! somebody in {room} is called {}", self.name)).await,

@@ -1,9 +1,17 @@
-//! The algorithms of senders, as they are in Rust.
+//! Many futures at once, work that is shared out, and something done again.
 //!
-//! A future is what a sender is, and most of what an algorithm does to a sender, `.await` and the language do to a future. Here is what they
-//! don't: to run many at once and stop them properly, to share out work that computes, and to do something again.
+//! | | |
+//! |---|---|
+//! | [`when_all()`], [`when_all_of()`] | waits for all, of one type or of a few; the first error stops the others, and waits for them |
+//! | [`when_any()`] | the first that succeeds; the others are stopped and waited for |
+//! | [`join_all()`] | waits for all, which cannot fail |
+//! | [`bulk()`], [`bulk_chunked`], [`try_bulk`], [`try_bulk_chunked`] | work that computes, on all workers |
+//! | [`retry_when()`], [`repeat_until()`] | the same again |
 //!
-//! # Where each of them is
+//! # The algorithms of senders
+//!
+//! A future is what a sender of C++ is, and most of what an algorithm does to a sender, `.await` and the language do to a future. Here is
+//! where each of those of P2300 and its followers is:
 //!
 //! | sender algorithm | here | the line |
 //! |---|---|---|

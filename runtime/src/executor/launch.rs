@@ -57,6 +57,8 @@ impl<'a> Launch<'a> {
     }
 
     /// What stops the task.
+    ///
+    /// For a deadline, launch a future that [has one](crate::env::Scope::deadline): `env::scope().deadline(deadline).run(future)`.
     pub fn stop(self, token: StopToken) -> Self {
         self.scoped(|scope| scope.stop(token))
     }

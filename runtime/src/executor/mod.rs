@@ -74,9 +74,8 @@ pub use self::runnable::Runnable;
 pub(crate) use self::placed::{inherited, spawn_placed, spawn_placed_on};
 pub(crate) use self::queue::LaunchedOn;
 pub(crate) use self::raw::{RawExecutor, RawExecutorVtable};
-#[doc(hidden)]
+// Hidden where they are defined, which holds wherever they are exported from.
 pub use self::runnable::{Header, RunnableVtable, Transfer};
-#[doc(hidden)]
 pub use self::turn::{ItemTime, Limits, Turn};
 
 /// Why a runnable is handed to its executor; executors may use it to choose a place in their queue.

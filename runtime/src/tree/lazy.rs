@@ -36,14 +36,14 @@ use crate::frame::AllocError;
 /// [environment](crate::env), and [spans](crate::env#spans) of the crate `tracing`, with the feature of that name: a frame is polled, and what its
 /// future holds is dropped, in those in which it was awaited first.
 ///
+/// What is said of wrappers goes for unsafe code in particular which lets others than its own owner at what is pinned in it, such as an intrusive list
+/// whose lock any thread may take: what it polls or drops under that lock, a worker may be polling without it.
+///
 /// An island, in particular one on the executor of others, has the environment of whoever polls it: neither that in which it was made nor that in
 /// which it has begun, if it was a frame before. See [there](crate::env#other-executors).
 ///
 /// Where the stack is deep already, the first poll is made by the worker's loop: then the handle is pending at first, also if the
 /// future is ready at once.
-///
-/// That goes for unsafe code in particular which lets others than its own owner at what is pinned in it, such as an intrusive list
-/// whose lock any thread may take: what it polls or drops under that lock, a worker may be polling without it.
 ///
 /// # Dropping it
 ///

@@ -43,7 +43,8 @@ impl<T: Send + 'static> ActorBuilder<T> {
         Self { executor: Some(AnyExecutor::new(executor)), ..self }
     }
 
-    /// How many calls and posts may wait at a time: further ones are [refused](super::CallError::Full). Otherwise any number may.
+    /// How many calls and posts may wait at a time: further ones are [refused](super::CallError::Full); a call never
+    /// waits for room, a post does with [`reserve`](Actor::reserve). Otherwise any number may.
     ///
     /// What its caller runs himself, as [`with`](Actor::with), is not counted. If none may wait, calls are made at once or refused, posts are refused, and
     /// [`reserve`](Actor::reserve) waits for ever.

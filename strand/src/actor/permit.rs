@@ -33,7 +33,8 @@ impl<T: Send + 'static> fmt::Debug for PostPermit<'_, T> {
 impl<T: Send + 'static> Actor<T> {
     /// Waits for room for one closure, where the actor has a [limit](super::ActorBuilder::capacity).
     ///
-    /// It is kept until the result is used or dropped.
+    /// It is kept until the result is used or dropped. [`call`](Self::call) waits for none: where as many wait as may, it is
+    /// [refused](CallError::Full), whoever has reserved.
     ///
     /// # Errors
     ///
@@ -48,13 +49,17 @@ impl<T: Send + 'static> Actor<T> {
     /// ```
     /// use tress::strand::Actor;
     ///
+    /// use tress::sync::oneshot;
+    ///
     /// # tress::Runtime::new().unwrap().block_on(async {
     /// let sum = Actor::builder(0_u64).capacity(16).build();
     /// for number in 0..1000 {
     ///     sum.reserve().await?.post(move |sum| *sum += number);
     /// }
-    /// # while sum.metrics().items < 1000 { tress::task::yield_now().await; }
-    /// assert_eq!(sum.call(|sum| *sum).await, Ok(499_500));
+    /// // A call would not wait for room, and could be refused.
+    /// let (sender, receiver) = oneshot::channel();
+    /// sum.reserve().await?.post(move |sum| drop(sender.send(*sum)));
+    /// assert_eq!(receiver.await, Ok(499_500));
     /// # Ok::<(), tress::strand::CallError>(())
     /// # }).unwrap();
     /// ```
