@@ -124,7 +124,10 @@ fn of_a_frame_that_is_polled_from_an_island_below_its_parent() {
         // The handle lies up here, so this is where the frame belongs.
         lazy_borrowed(async { frame.as_mut().await }).await
     });
-    assert_eq!(first.frames.len(), 2, "the way to its first poll leads through the island: {first}");
+    // What looks for the depth of the stack is misled by AddressSanitizer, which has locals elsewhere: then the first poll is the loop's, too.
+    if !cfg!(tress_sanitize) || first.frames.len() != 1 {
+        assert_eq!(first.frames.len(), 2, "the way to its first poll leads through the island: {first}");
+    }
     assert_eq!(second.frames, first.frames[..1], "later ones come from the loop: {second}");
 }
 
