@@ -16,7 +16,7 @@
 //! | [`lazy()`] | no task: a future in a frame of its own, for recursion, for deep chains, and in place of a boxed future |
 //! | [`Lazy::shared`] | the same with many who await it |
 //! | [`spawn_blocking`], [`block_in_place`] | for code that blocks its thread |
-//! | [`yield_now`], [`coop`] | so that others have their turn |
+//! | [`yield_now()`], [`coop`] | so that others have their turn |
 //!
 //! # How a task ends
 //!
