@@ -176,6 +176,7 @@ where
 
 #[cold]
 #[inline(never)]
+#[expect(unsafe_code, reason = "what borrows nothing is lent for ever")]
 fn submit_in_env<F>(
     pool: &PoolRef,
     executor: RawExecutor,
@@ -187,14 +188,8 @@ where
     F: Future + Send + 'static,
     F::Output: Send + 'static,
 {
-    match env::detached() {
-        // On this runtime, whatever the executor of the caller.
-        Some(env) => {
-            let scope = env::Scope::on(env).executor(None);
-            submit_as_it_is(pool, executor, scope.run(future), name, spawned_at)
-        }
-        None => submit_as_it_is(pool, executor, future, name, spawned_at),
-    }
+    // SAFETY: neither the future nor its output borrows.
+    unsafe { submit_lent(pool, executor, future, name, spawned_at) }
 }
 
 #[inline]
@@ -214,7 +209,7 @@ where
     unsafe { submit_lent_as_it_is(pool, executor, future, name, spawned_at) }
 }
 
-/// Spawns a future that may borrow on a pool, as [`submit`] does.
+/// Spawns a future that may borrow on an executor of a pool, as [`submit`] does.
 ///
 /// # Safety
 ///
@@ -223,7 +218,9 @@ where
 #[expect(unsafe_code, reason = "the caller's promise stands for a lifetime")]
 pub(crate) unsafe fn submit_lent<F>(
     pool: &PoolRef,
+    executor: RawExecutor,
     future: F,
+    name: Option<&str>,
     spawned_at: &'static Location<'static>,
 ) -> JoinHandle<F::Output>
 where
@@ -231,13 +228,14 @@ where
     F::Output: Send,
 {
     match env::detached() {
+        // On this runtime, whatever the executor of the caller.
         Some(env) => {
             let future = env::Scope::on(env).executor(None).run(future);
             // SAFETY: the caller's promise; around the future there is nothing that borrows.
-            unsafe { submit_lent_as_it_is(pool, pool.executor(), future, None, spawned_at) }
+            unsafe { submit_lent_as_it_is(pool, executor, future, name, spawned_at) }
         }
         // SAFETY: the caller's promise.
-        None => unsafe { submit_lent_as_it_is(pool, pool.executor(), future, None, spawned_at) },
+        None => unsafe { submit_lent_as_it_is(pool, executor, future, name, spawned_at) },
     }
 }
 

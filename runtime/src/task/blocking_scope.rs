@@ -219,10 +219,11 @@ impl<'scope> BlockingScope<'scope, '_> {
             shared: PlainArc::clone(&self.shared),
         });
         let scoped = Scoped { future: Some(future), packet: PlainArc::clone(&packet), running };
-        // SAFETY: `'scope` does not end before `Handle::scope` returns or unwinds, which waits until `running` has been dropped; it is dropped after everything
-        // else in there. Frames below the task may stay a little longer: they borrow nothing, unless somebody vouches that they do not stay. What is left of
-        // the task by then is memory, and an output without content.
-        let task = unsafe { submit_lent(&self.handle.pool, scoped, Location::caller()) };
+        let pool = &self.handle.pool;
+        // SAFETY: `'scope` does not end before `Handle::scope` returns or unwinds, which waits until `running` has been dropped, after everything else in
+        // there. A frame that is rooted in the task may go after it: it borrows nothing, being of a future that is `'static`, or of one whose maker has
+        // promised that its handle is dropped. The output has no content.
+        let task = unsafe { submit_lent(pool, pool.executor(), scoped, None, Location::caller()) };
         ScopedJoinHandle { task, packet, _scope: PhantomData }
     }
 }

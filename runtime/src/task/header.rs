@@ -28,7 +28,7 @@ pub(crate) struct TaskHeader {
     pub(crate) executor: RawExecutor,
     pub(crate) id: Id,
     pub(crate) join_waker: UnsafeCell<Option<Waker>>,
-    /// Values: null, or what most tasks have no need of, from a box that the frame owns. Written once, by whoever spawns the
+    /// Values: null, or what most tasks have no need of, in memory that the task owns. Written once, by whoever spawns the
     /// task or by whoever runs it; publishes the annex.
     pub(crate) annex: AtomicPtr<Annex>,
     /// How many runs have ended pending, dumps not counted; modulo what 32 bits hold. Written by whoever runs the task.
