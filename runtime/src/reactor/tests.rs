@@ -17,6 +17,8 @@ use crate::primitive::sync::Arc;
 use crate::primitive::sync::atomic::{AtomicUsize, Ordering};
 
 const BOTH: Interest = Interest::READABLE.add(Interest::WRITABLE);
+/// Of the best of several waits for a deadline.
+const LATE_AT_MOST: Duration = Duration::from_micros(400);
 
 #[derive(Debug, Default)]
 struct CountWakes(AtomicUsize);
@@ -346,27 +348,34 @@ fn only_one_at_a_time_drives() {
     assert!(reactor.try_lock().is_some());
 }
 
-/// The best says what the mechanism can do; on a busy machine most waits are late.
+/// The best says what the mechanism can do; on a busy machine most waits are late. Where even the system's own sleep is late each time, that is no
+/// measurement, and is repeated.
 #[test]
 #[cfg_attr(not(target_os = "linux"), ignore = "the selector's own precision")]
 fn deadlines_are_precise() {
     let reactor = Reactor::new(0).unwrap();
     for micros in [100, 700, 1_900, 2_300, 7_450] {
         let end = Instant::now() + Duration::from_secs(5);
-        let mut late = Vec::new();
         loop {
-            let deadline = Instant::now() + Duration::from_micros(micros);
-            let mut events = Events::new();
-            reactor.try_lock().unwrap().wait(&mut events, Some(deadline), None).unwrap();
-            late.push(Instant::now().checked_duration_since(deadline).expect("not early"));
-            let best = late.iter().min().expect("there is one");
-            if late.len() >= 15 && *best < Duration::from_micros(400) {
+            let (mut late, mut sleeps) = (Vec::new(), Vec::new());
+            for _ in 0..15 {
+                let duration = Duration::from_micros(micros);
+                let deadline = Instant::now() + duration;
+                let mut events = Events::new();
+                reactor.try_lock().unwrap().wait(&mut events, Some(deadline), None).unwrap();
+                late.push(Instant::now().checked_duration_since(deadline).expect("not early"));
+                let deadline = Instant::now() + duration;
+                thread::sleep(duration);
+                sleeps.push(Instant::now().saturating_duration_since(deadline));
+            }
+            late.sort_unstable();
+            println!("{micros} us: {:?} late at best, {:?} in the median", late[0], late[7]);
+            if late[0] < LATE_AT_MOST {
                 break;
             }
-            assert!(Instant::now() < end, "{micros} us: {best:?} late at best");
+            let is_busy = *sleeps.iter().min().expect("there are some") >= LATE_AT_MOST;
+            assert!(is_busy && Instant::now() < end, "{micros} us: {late:?}");
         }
-        late.sort_unstable();
-        println!("{micros} us: {:?} late at best, {:?} in the median", late[0], late[late.len() / 2]);
     }
 }
 
