@@ -1,5 +1,6 @@
 //! Who runs a call, and what becomes of it when its caller leaves, is stopped, is forgotten, or is inside another one.
 
+mod holder;
 mod support;
 
 use std::future::{Future, pending};
@@ -11,6 +12,7 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, ThreadId};
 use std::time::Duration;
 
+use holder::Holder;
 use support::{block_on_foreign, runtime, watchdog, without_panic_messages};
 use tress::executor::{Manual, launch};
 use tress::stop::StopSource;
@@ -20,38 +22,6 @@ use tress::task::yield_now;
 /// Polls once.
 fn poll<F: Future + Unpin>(future: &mut F) -> Poll<F::Output> {
     Pin::new(future).poll(&mut Context::from_waker(Waker::noop()))
-}
-
-/// A call on another thread that keeps the state until it is told to end.
-struct Holder {
-    go_on: mpsc::Sender<()>,
-    thread: thread::JoinHandle<()>,
-}
-
-impl Holder {
-    fn of<T: Send + 'static>(actor: &Actor<T>) -> Self {
-        let ((go_on, may_go_on), (begun, has_begun)) = (mpsc::channel(), mpsc::channel());
-        let actor = actor.clone();
-        let thread = thread::spawn(move || {
-            let kept = actor.try_call(|_| {
-                begun.send(()).expect("somebody waits");
-                let _ = may_go_on.recv();
-            });
-            assert_eq!(kept, Ok(()));
-        });
-        has_begun.recv().expect("it begins");
-        Self { go_on, thread }
-    }
-
-    fn id(&self) -> ThreadId {
-        self.thread.thread().id()
-    }
-
-    /// What is queued has been run when this returns, unless somebody else has been given the state.
-    fn release(self) {
-        drop(self.go_on);
-        self.thread.join().expect("it ends");
-    }
 }
 
 /// Says on which thread it is dropped.

@@ -1,5 +1,6 @@
 //! Calls of an actor: one at a time, each once, with its result or its panic; and what becomes of those that are cancelled.
 
+mod holder;
 mod support;
 
 use std::future::{Future, poll_fn};
@@ -11,6 +12,7 @@ use std::task::{Context, Poll, Waker};
 use std::thread;
 use std::time::Duration;
 
+use holder::Holder;
 use support::{runtime, watchdog, without_panic_messages};
 use tress::Runtime;
 use tress::executor::Manual;
@@ -19,22 +21,6 @@ use tress::strand::{Actor, CallError, PostError, TryCallError};
 /// Polls once.
 fn poll<F: Future + Unpin>(future: &mut F) -> Poll<F::Output> {
     std::pin::Pin::new(future).poll(&mut Context::from_waker(Waker::noop()))
-}
-
-/// An actor whose state is kept by a call on another thread until the sender is dropped; and what to wait for then.
-fn busy<T: Send + 'static>(actor: &Actor<T>) -> (mpsc::Sender<()>, thread::JoinHandle<()>) {
-    let (tx, rx) = mpsc::channel::<()>();
-    let (begun, has_begun) = mpsc::channel();
-    let actor = actor.clone();
-    let thread = thread::spawn(move || {
-        let kept = actor.try_call(|_| {
-            begun.send(()).expect("somebody waits");
-            let _ = rx.recv();
-        });
-        assert_eq!(kept, Ok(()));
-    });
-    has_begun.recv().expect("it begins");
-    (tx, thread)
 }
 
 #[test]
@@ -195,14 +181,13 @@ fn a_panic_is_its_callers_and_the_state_stays_as_it_is() {
 
 fn panics(runtime: &Runtime) {
     let actor = Actor::builder(0_u32).executor(runtime.handle().clone()).build();
-    let (release, thread) = busy(&actor);
+    let holder = Holder::of(&actor);
     let own = actor.clone();
     let queued = runtime.spawn(async move { own.call(|_| -> u32 { panic!("expected: queued") }).await });
     let own = actor.clone();
     let next = runtime.spawn(async move { own.call(|number| *number).await });
     thread::sleep(std::time::Duration::from_millis(20));
-    drop(release);
-    thread.join().expect("it ends");
+    holder.release();
     runtime.block_on(async {
         assert!(queued.await.expect_err("it panics").is_panic());
         assert_eq!(next.await.expect("it ends"), Ok(0));
@@ -249,7 +234,7 @@ impl Drop for Dropped {
 fn a_call_cancelled_before_it_began_is_dropped_at_once_and_never_made() {
     let _watchdog = watchdog();
     let actor = Actor::new(0_u32);
-    let (release, thread) = busy(&actor);
+    let holder = Holder::of(&actor);
     let dropped = Arc::new(AtomicUsize::new(0));
     let guard = Dropped(Arc::clone(&dropped));
     let mut call = actor.call(move |number| {
@@ -262,8 +247,7 @@ fn a_call_cancelled_before_it_began_is_dropped_at_once_and_never_made() {
     let mut with = pin!(actor.with(|number| *number += 1));
     assert!(poll(&mut with).is_pending());
     drop(actor.call(|number| *number += 1));
-    drop(release);
-    thread.join().expect("it ends");
+    holder.release();
     // It was the turn of the one that waits.
     assert_eq!(actor.try_call(|_| ()), Err(TryCallError::Busy));
     assert_eq!(poll(&mut with), Poll::Ready(Ok(())));
@@ -274,13 +258,12 @@ fn a_call_cancelled_before_it_began_is_dropped_at_once_and_never_made() {
 fn a_waiter_that_is_dropped_passes_its_turn_on() {
     let _watchdog = watchdog();
     let actor = Actor::new(0_u32);
-    let (release, thread) = busy(&actor);
+    let holder = Holder::of(&actor);
     let mut first = Box::pin(actor.with(|number| *number += 1));
     let mut second = Box::pin(actor.with(|number| *number += 10));
     let mut call = actor.call(|number| *number += 100);
     assert!(poll(&mut first).is_pending() && poll(&mut second).is_pending() && poll(&mut call).is_pending());
-    drop(release);
-    thread.join().expect("it ends");
+    holder.release();
     drop(first);
     assert!(poll(&mut call).is_pending(), "it is behind the second");
     drop(second);
@@ -292,15 +275,14 @@ fn a_waiter_that_is_dropped_passes_its_turn_on() {
 fn a_full_actor_refuses_and_gives_the_closure_back() {
     let _watchdog = watchdog();
     let actor = Actor::builder(0_u32).capacity(1).build();
-    let (release, thread) = busy(&actor);
+    let holder = Holder::of(&actor);
     let mut queued = actor.call(|number| *number += 1);
     assert!(poll(&mut queued).is_pending());
     assert_eq!(poll(&mut actor.call(|_| ())), Poll::Ready(Err(CallError::Full)));
     let PostError::Full(f) = actor.post(|number| *number += 10).expect_err("there is no room") else {
         panic!("it says why")
     };
-    drop(release);
-    thread.join().expect("it ends");
+    holder.release();
     assert_eq!(poll(&mut queued), Poll::Ready(Ok(())));
     actor.post(f).expect("there is room");
     assert_eq!(actor.try_call(|number| *number), Ok(11));
@@ -310,7 +292,7 @@ fn a_full_actor_refuses_and_gives_the_closure_back() {
 fn who_reserves_waits_for_room_and_loses_nothing() {
     let _watchdog = watchdog();
     let actor = Actor::builder(Vec::new()).capacity(2).build();
-    let (release, thread) = busy(&actor);
+    let holder = Holder::of(&actor);
     let permit = poll(&mut pin!(actor.reserve()));
     let Poll::Ready(Ok(permit)) = permit else { panic!("there is room") };
     actor.post(|numbers: &mut Vec<u32>| numbers.push(1)).expect("there is room");
@@ -323,8 +305,7 @@ fn who_reserves_waits_for_room_and_loses_nothing() {
     let Poll::Ready(Ok(permit)) = poll(&mut third) else { panic!("room was given back") };
     permit.post(|numbers| numbers.push(2));
     assert!(matches!(actor.post(|_| ()), Err(PostError::Full(_))));
-    drop(release);
-    thread.join().expect("it ends");
+    holder.release();
     assert_eq!(actor.try_call(|numbers| numbers.clone()).expect("it is idle"), [1, 2]);
     for number in 3..100 {
         let Poll::Ready(Ok(permit)) = poll(&mut pin!(actor.reserve())) else { panic!("all was given back") };
@@ -485,7 +466,7 @@ fn cancelled_at_any_moment_it_is_made_once_or_not_at_all() {
         let actor = Actor::new(0_u32);
         let (ran, dropped) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
         let barrier = Barrier::new(2);
-        let (release, thread) = busy(&actor);
+        let holder = Holder::of(&actor);
         let (guard, runs) = (Dropped(Arc::clone(&dropped)), Arc::clone(&ran));
         let mut call = actor.call(move |_| {
             runs.fetch_add(1, Ordering::SeqCst);
@@ -493,14 +474,14 @@ fn cancelled_at_any_moment_it_is_made_once_or_not_at_all() {
         });
         assert!(poll(&mut call).is_pending());
         thread::scope(|scope| {
-            scope.spawn(|| {
+            let barrier = &barrier;
+            scope.spawn(move || {
                 barrier.wait();
-                drop(release);
+                holder.release();
             });
             barrier.wait();
             drop(call);
         });
-        thread.join().expect("it ends");
         assert!(ran.load(Ordering::SeqCst) <= 1);
         assert_eq!(actor.try_call(|_| ()), Ok(()));
         assert_eq!(dropped.load(Ordering::SeqCst), 1);
@@ -513,7 +494,7 @@ fn calls_honour_the_stop_token_and_give_what_has_been_done() {
     let runtime = runtime(1);
     runtime.block_on(async {
         let actor = Actor::new(0_u32);
-        let (release, thread) = busy(&actor);
+        let holder = Holder::of(&actor);
         let source = tress::stop::StopSource::new();
         let own = actor.clone();
         let task = tress::executor::launch(tress::Handle::current())
@@ -522,8 +503,7 @@ fn calls_honour_the_stop_token_and_give_what_has_been_done() {
         tress::task::yield_now().await;
         source.request_stop();
         assert!(task.await.expect_err("it is stopped").is_stopped());
-        drop(release);
-        thread.join().expect("it ends");
+        holder.release();
         assert_eq!(actor.call(|number| *number).await, Ok(0));
     });
 }

@@ -137,6 +137,14 @@ impl Log {
         // SAFETY: loom checks it.
         self.0.with_mut(|log| unsafe { std::mem::take(&mut *log) })
     }
+
+    /// Checks that each is there once: 1 before 2, and 10 anywhere.
+    fn check_one_before_two_and_ten(&self) {
+        let mut log = self.take();
+        assert!(log.iter().position(|n| *n == 1) < log.iter().position(|n| *n == 2), "{log:?}");
+        log.sort_unstable();
+        assert_eq!(log, [1, 2, 10]);
+    }
 }
 
 #[test]
@@ -265,10 +273,7 @@ fn a_strand_stands_on_a_strand() {
         post_to_upper(2);
         worker.join().expect("it ends");
         yard.run();
-        let mut log = log.take();
-        assert!(log.iter().position(|n| *n == 1) < log.iter().position(|n| *n == 2), "{log:?}");
-        log.sort_unstable();
-        assert_eq!(log, [1, 2, 10]);
+        log.check_one_before_two_and_ten();
     });
 }
 
@@ -310,10 +315,7 @@ fn dispatches_meet_a_post() {
         strand.dispatch(add(10));
         other.join().expect("it ends");
         yard.run();
-        let mut log = log.take();
-        assert!(log.iter().position(|n| *n == 1) < log.iter().position(|n| *n == 2), "{log:?}");
-        log.sort_unstable();
-        assert_eq!(log, [1, 2, 10]);
+        log.check_one_before_two_and_ten();
     });
 }
 
