@@ -23,6 +23,20 @@ have() { command -v "$1" > /dev/null 2>&1; }
 # Where cargo puts what it builds.
 target_dir() { echo "${CARGO_TARGET_DIR:-$PWD/target}"; }
 
+# Goes to a copy of the working tree, in a fixed place, so that what has been built there is of use next time: its folder, in which `target` stays.
+enter_copy() {
+    local tree=$1
+    mkdir -p "$tree/target"
+    find "$tree" -mindepth 1 -maxdepth 1 ! -name target -exec rm -r {} +
+    git ls-files -z --cached --others --exclude-standard |
+        tar --create --null --files-from=- --ignore-failed-read |
+        tar --extract --touch --directory "$tree"
+    cd "$tree"
+    # The copy is no part of a repository: inside one that ignores it, `git apply` would change nothing, and not say so.
+    GIT_CEILING_DIRECTORIES=$(dirname "$tree")
+    export GIT_CEILING_DIRECTORIES CARGO_TARGET_DIR="$tree/target"
+}
+
 # Processes that the script has started; they end with it.
 started=()
 started_dirs=()

@@ -74,21 +74,11 @@ if $check; then
     exit
 fi
 
-# A copy in a fixed place, so that what has been built there is of use next time.
 tree="$(target_dir)/mutants"
 log="$tree/target/log"
-mkdir -p "$tree/target"
-find "$tree" -mindepth 1 -maxdepth 1 ! -name target -exec rm -r {} +
-git ls-files -z --cached --others --exclude-standard |
-    tar --create --null --files-from=- --ignore-failed-read |
-    tar --extract --touch --directory "$tree"
-cd "$tree"
-
-# The copy is no part of a repository: inside one that ignores it, `git apply` would change nothing, and not say so.
-export GIT_CEILING_DIRECTORIES
-GIT_CEILING_DIRECTORIES=$(dirname "$tree")
+enter_copy "$tree"
 # One crate is built over and over.
-export CARGO_INCREMENTAL=1 CARGO_TERM_COLOR=never CARGO_TARGET_DIR="$tree/target"
+export CARGO_INCREMENTAL=1 CARGO_TERM_COLOR=never
 
 # Runs cargo for a test, under loom if it is a model: time limit in seconds, test, features, arguments.
 cargo_for() {

@@ -21,18 +21,8 @@ have valgrind || skip "valgrind is not installed"
 workloads=(spawn_join:16 lazy_call:4 lazy_pending:20 yield:12)
 operations=20000
 
-# A copy in a fixed place, as in ci/mutants.sh.
 tree="$(target_dir)/trace-cost"
-mkdir -p "$tree/target"
-find "$tree" -mindepth 1 -maxdepth 1 ! -name target -exec rm -r {} +
-git ls-files -z --cached --others --exclude-standard |
-    tar --create --null --files-from=- --ignore-failed-read |
-    tar --extract --touch --directory "$tree"
-cd "$tree"
-# Inside a repository that ignores the copy, `git apply` would change nothing, and not say so.
-export GIT_CEILING_DIRECTORIES
-GIT_CEILING_DIRECTORIES=$(dirname "$tree")
-export CARGO_TARGET_DIR="$tree/target"
+enter_copy "$tree"
 # The patch leaves some of the code without a use.
 export RUSTFLAGS="${RUSTFLAGS:-} -Awarnings"
 
