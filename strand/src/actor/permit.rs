@@ -48,7 +48,6 @@ impl<T: Send + 'static> Actor<T> {
     ///
     /// ```
     /// use tress::strand::Actor;
-    ///
     /// use tress::sync::oneshot;
     ///
     /// # tress::Runtime::new().unwrap().block_on(async {
