@@ -18,7 +18,7 @@ fi
 have valgrind || skip "valgrind is not installed"
 
 # Each workload, and how many instructions an operation may take more than without traces.
-workloads=(spawn_join:16 lazy_call:4 lazy_pending:20 yield:12)
+workloads=(spawn_join:12 lazy_call:4 lazy_pending:20 yield:12)
 operations=20000
 
 tree="$(target_dir)/trace-cost"
