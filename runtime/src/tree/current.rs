@@ -130,6 +130,7 @@ impl Current {
     }
 
     /// Makes islands of what the root's own future polls for the first time while it is dropped.
+    #[inline]
     pub(super) fn refuse_frames(&self) {
         self.body_end.set(self.body_start);
     }

@@ -91,14 +91,20 @@ fn put_off(current: &Current, tree: &Tree, next: Option<Parent>, mut woken: Chai
 ///
 /// The root's own future is still there, or gone; what its drop does later finds the frames empty. Panics of the futures'
 /// drops are gathered: the first one is returned.
+#[inline(always)]
 pub(crate) fn end(current: &Current) -> Option<super::raw::Payload> {
+    // Most tasks have none.
+    #[inline(never)]
+    fn end_frames(current: &Current, tree: &Tree) -> Option<super::raw::Payload> {
+        let first = super::teardown::tear_down_all(&tree.children);
+        drop(current.take_fresh());
+        drop(tree.ready.close());
+        first
+    }
+
     // Nobody would take from a list again what is woken of them.
     current.refuse_frames();
-    let tree = current.tree_if_any()?;
-    let first = super::teardown::tear_down_all(&tree.children);
-    drop(current.take_fresh());
-    drop(tree.ready.close());
-    first
+    current.tree_if_any().and_then(|tree| end_frames(current, tree))
 }
 
 /// How many polls of frames one run makes before it lets other tasks run. Models have to get there.

@@ -94,11 +94,17 @@ fn empty(frame: RawFrame) -> Option<Payload> {
 }
 
 /// Keeps the first payload and discards the other.
+#[inline(always)]
 pub(crate) fn keep_first(first: &mut Option<Payload>, payload: Option<Payload>) {
-    if let Some(payload) = payload {
+    #[cold]
+    fn keep(first: &mut Option<Payload>, payload: Payload) {
         match first {
             Some(_) => discard_payload(payload),
             None => *first = Some(payload),
         }
+    }
+
+    if let Some(payload) = payload {
+        keep(first, payload);
     }
 }
