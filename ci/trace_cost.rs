@@ -40,14 +40,10 @@ fn run(work: impl Future<Output = ()> + Send + 'static) {
     end.recv().expect("the task does not panic");
 }
 
-/// Empty tasks, in batches.
+/// Empty tasks, one by one: in batches, it would be chance how often the joiner finds one that has not ended.
 async fn spawn_join(operations: u64) {
-    let mut tasks = Vec::with_capacity(TASKS_PER_BATCH);
-    for _ in 0..operations / TASKS_PER_BATCH as u64 {
-        tasks.extend((0..TASKS_PER_BATCH).map(|_| tress::spawn(async {})));
-        for task in tasks.drain(..) {
-            task.await.expect("the task does not panic");
-        }
+    for _ in 0..operations {
+        tress::spawn(async {}).await.expect("the task does not panic");
     }
 }
 
@@ -75,5 +71,3 @@ async fn yields(operations: u64) {
         yield_now().await;
     }
 }
-
-const TASKS_PER_BATCH: usize = 100;
