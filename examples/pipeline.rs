@@ -6,17 +6,18 @@
 //! seq -5 100 | cargo run --release --example pipeline -- -
 //! ```
 //!
-//! A line is an amount, which is paid in or, below zero, out. The last line that is printed depends on the order of all others. How often the reader
-//! has waited for the stages behind it is said on stderr.
+//! A line is an amount, which is paid in or, below zero, out. The last line that is printed depends on the order of all others. How far the reader came
+//! ahead of the last stage is said on stderr: no further than the channel holds, and one batch more at each of its ends.
 
 use std::io::{self, BufRead, BufReader};
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use tress::Handle;
 use tress::strand::{Strand, StrandCell};
-use tress::sync::mpsc::{self, error::TrySendError};
+use tress::sync::mpsc;
 use tress::task::{JoinHandle, spawn_blocking};
 use tress::time::sleep;
 
@@ -32,23 +33,23 @@ struct Ledger {
 type Parsed = Vec<Option<i64>>;
 
 /// Reads batches of lines, and has each parsed by a task of its own. Their handles are sent in order, before they are done; when the channel is full,
-/// this waits.
+/// this waits. Returns how many batches at most were read and not yet `added`.
 fn read(
     lines: impl Iterator<Item = io::Result<String>>,
     handle: &Handle,
     parsed: &mpsc::Sender<JoinHandle<Parsed>>,
+    added: &AtomicU64,
 ) -> io::Result<u64> {
-    let (mut lines, mut waits) = (lines.peekable(), 0);
+    let (mut lines, mut batches, mut ahead) = (lines.peekable(), 0, 0);
     while lines.peek().is_some() {
         let batch: Vec<String> = lines.by_ref().take(BATCH).collect::<io::Result<_>>()?;
+        batches += 1;
+        ahead = ahead.max(batches - added.load(Relaxed));
         let parsing =
             handle.spawn(async move { batch.iter().map(|line| line.trim().parse().ok()).collect() });
-        if let Err(TrySendError::Full(parsing)) = parsed.try_send(parsing) {
-            waits += 1;
-            parsed.blocking_send(parsing).map_err(io::Error::other)?;
-        }
+        parsed.blocking_send(parsing).map_err(io::Error::other)?;
     }
-    Ok(waits)
+    Ok(ahead)
 }
 
 impl Ledger {
@@ -84,7 +85,9 @@ async fn run() -> Result<(), Box<dyn std::error::Error>> {
     };
     let (sender, mut parsed) = mpsc::channel(BATCHES_AHEAD);
     let handle = Handle::current();
-    let reading = spawn_blocking(move || read(lines, &handle, &sender));
+    let added = Arc::new(AtomicU64::new(0));
+    let count = Arc::clone(&added);
+    let reading = spawn_blocking(move || read(lines, &handle, &sender, &count));
 
     let strand = Strand::new(Handle::current());
     let ledger = Arc::new(StrandCell::new(&strand, Ledger::default()));
@@ -94,6 +97,7 @@ async fn run() -> Result<(), Box<dyn std::error::Error>> {
             let amounts = batch.await?;
             // No lock: nobody else is on the strand from here to the next await.
             own.borrow_mut().add(amounts);
+            added.fetch_add(1, Relaxed);
         }
         Ok::<_, tress::task::JoinError>(())
     });
@@ -106,7 +110,7 @@ async fn run() -> Result<(), Box<dyn std::error::Error>> {
     });
     adding.await??;
     showing.abort();
-    eprintln!("the reader has waited {} times", reading.await??);
+    eprintln!("the reader was {} batches ahead, at most", reading.await??);
     let line = strand.spawn(async move {
         let Ledger { entries, refused, balance, lowest } = &*ledger.borrow_mut();
         format!("{entries} entries, {refused} refused, balance {balance}, lowest {lowest}")
@@ -116,4 +120,5 @@ async fn run() -> Result<(), Box<dyn std::error::Error>> {
 }
 
 const BATCH: usize = 1000;
+/// How many the channel holds.
 const BATCHES_AHEAD: usize = 8;
